@@ -17,7 +17,7 @@ class _Leaf(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_un
     pass
 
 
-class Redirect(_Leaf, frozen=True):
+class Redirect(_Leaf, frozen=True, kw_only=True):
     """The redirect URI the vendor registered. RFC 8252 §7.3; `localhost` only where the vendor insists (SEC-15)."""
 
     port: int
@@ -29,7 +29,7 @@ class Redirect(_Leaf, frozen=True):
         return f"http://{self.host}:{self.port}{self.path}"
 
 
-class AccountPaths(_Leaf, frozen=True):
+class AccountPaths(_Leaf, frozen=True, kw_only=True):
     """Where the vendor says who signed in. A path is a list of keys, for keys may hold dots and slashes."""
 
     source: Literal["answer", "id-token", "userinfo", "none"] = "none"
@@ -40,7 +40,7 @@ class AccountPaths(_Leaf, frozen=True):
     facts: dict[str, list[str]] = {}
 
 
-class OAuth(_Leaf, frozen=True):
+class OAuth(_Leaf, frozen=True, kw_only=True):
     """How a person signs in and a login is renewed."""
 
     flow: Literal["code", "device"] = "code"
@@ -80,7 +80,7 @@ class OAuth(_Leaf, frozen=True):
     #: Device answers whose pending and error come with HTTP 200 need nothing: the body decides.
 
 
-class Thinking(_Leaf, frozen=True):
+class Thinking(_Leaf, frozen=True, kw_only=True):
     """A model's reasoning range: token budget, or named levels."""
 
     min: int = 0
@@ -90,7 +90,7 @@ class Thinking(_Leaf, frozen=True):
     levels: list[str] = []
 
 
-class Model(_Leaf, frozen=True):
+class Model(_Leaf, frozen=True, kw_only=True):
     """One model id, or a pattern (`claude-*`) for models newer than the manifest."""
 
     id: str
@@ -108,7 +108,7 @@ class Model(_Leaf, frozen=True):
     display_name: str = ""
 
 
-class Api(_Leaf, frozen=True):
+class Api(_Leaf, frozen=True, kw_only=True):
     """How inference is reached. The base is `endpoints.api`."""
 
     formats: list[FormatName]
@@ -136,7 +136,7 @@ class Api(_Leaf, frozen=True):
     hooks: list[str] = []
 
 
-class Provider(_Leaf, frozen=True):
+class Provider(_Leaf, frozen=True, kw_only=True):
     """One vendor: a shipped manifest, a drop-in, an overlay, or an `openai-compatibility` entry."""
 
     id: str
