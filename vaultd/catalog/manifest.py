@@ -100,8 +100,8 @@ class Model(_Leaf, frozen=True, kw_only=True):
     context: int = 0
     max_output: int = 0
     thinking: Thinking | None = None
-    input: list[Literal["text", "image", "audio", "video", "file"]] = ["text"]
-    output: list[Literal["text", "image", "audio"]] = ["text"]
+    input: tuple[Literal["text", "image", "audio", "video", "file"], ...] = ("text",)
+    output: tuple[Literal["text", "image", "audio"], ...] = ("text",)
     #: Other ids of the same model to try on a 429 (`quota-exceeded.switch-preview-model`).
     preview: list[str] = []
     created: int = 0
