@@ -1,0 +1,74 @@
+"""How a command gets its answer: from the daemon that runs, else by the same verb on the folder itself.
+
+The answer is the same either way, and so is the exit code: errors cross the socket by class name. Rendering is not
+done here, and no verb is known by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vaultd.net import local
+
+if TYPE_CHECKING:
+    from vaultd.house import House
+
+Serve = Callable[["House", str, int], Awaitable[None]]
+
+
+@dataclass
+class Call:
+    """One invocation of the command line: click's `ctx.obj`."""
+
+    env: Mapping[str, str]
+    serve: Serve
+    config: str | None = None
+
+
+def call_of(ctx: click.Context) -> Call:
+    call = ctx.find_object(Call)
+    assert call is not None
+    return call
+
+
+def ask(ctx: click.Context, name: str, args: Mapping[str, Any] | None = None) -> Any:
+    """The answer of the verb `name`: JSON-able. Raises what the verb raised."""
+    call = call_of(ctx)
+    socket = daemon(call)
+    if socket is not None:
+        return local.call(socket, name, args or {})
+    return asyncio.run(_on_the_folder(call, name, args or {}))
+
+
+def daemon(call: Call) -> Path | None:
+    """The admin socket of the daemon that this invocation means, if one answers.
+
+    Without `--config` the first that answers is meant; with it only a daemon that works on the same folder.
+    """
+    from vaultd.config.load import read  # noqa: PLC0415 - start-up time
+
+    places = read(call.env, call.config).places
+    for socket in local.sockets(places.admin_sockets, system_wide=call.config is None):
+        about = local.about(socket)
+        if about is None:
+            continue
+        if call.config is None or Path(about["folder"]) == places.auth_dir.resolve():
+            return socket
+    return None
+
+
+async def _on_the_folder(call: Call, name: str, args: Mapping[str, Any]) -> Any:
+    from vaultd.house import build  # noqa: PLC0415 - start-up time
+    from vaultd.verbs import VERBS  # noqa: PLC0415
+
+    house = await build(call.env, call.config, for_daemon=False)
+    try:
+        return await VERBS[name](house, args)
+    finally:
+        await house.close()

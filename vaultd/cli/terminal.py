@@ -1,0 +1,95 @@
+"""The terminal's rules, and the only place that prints.
+
+stdout carries the result: a URL, a table, JSON. stderr carries the chatter. What a vendor or a file named goes out
+with its control and direction characters escaped, so that no name can move the cursor or hide text (THR-29).
+Tables are drawn only on a terminal; piped, they are aligned plain lines. A secret is asked for without echo.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from vaultd.secret import Secret
+
+#: A key is one line; vendors' longest are under 300 characters, service tokens (JWT) under 4 kB.
+_SECRET_LIMIT = 16 * 1024
+
+
+def safe(text: str) -> str:
+    """Escapes what could act on a terminal: C0, C1, and format characters such as bidi overrides (Unicode Cc, Cf)."""
+    return "".join(_escaped(char) if unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"} else char for char in text)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
+
+
+def out(line: str) -> None:
+    """One line of the result."""
+    click.echo(safe(line))
+
+
+def chat(line: str) -> None:
+    """One line of chatter, on stderr."""
+    click.echo(safe(line), err=True)
+
+
+def complain(message: str, *, hint: str = "") -> None:
+    chat(f"vaultd: {message}")
+    if hint:
+        chat(hint)
+
+
+def out_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=True))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows under headings: drawn on a terminal, aligned text elsewhere."""
+    cells = [[safe(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _draw(columns, cells)
+        return
+    lines = [list(columns), *cells]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - 60 ms that a piped command need not pay
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    drawn = Table(*columns, box=SIMPLE_HEAD)
+    for row in rows:
+        drawn.add_row(*(Text(cell, overflow="fold") for cell in row))
+    Console().print(drawn)
+
+
+def ask_secret(prompt: str) -> Secret:
+    """One secret line: without echo on a terminal, else the whole of stdin. Never from argv."""
+    text = getpass.getpass(f"{prompt}: ") if sys.stdin.isatty() else sys.stdin.read(_SECRET_LIMIT + 1)
+    value = text.strip()
+    if not value or len(value) > _SECRET_LIMIT or any(char.isspace() or not char.isprintable() for char in value):
+        raise click.UsageError(f"{prompt}: expected one line of text on stdin, without spaces")
+    return Secret(value)
+
+
+def confirm(question: str) -> bool:
+    """Asks on stderr; with nobody there the answer is no."""
+    return sys.stdin.isatty() and click.confirm(safe(question), default=False, err=True)
+
+
+def abandon_stdout() -> None:
+    """The reader went away (`| head`): keep the interpreter from complaining when it flushes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,21 @@
+"""What every vaultd process does to itself before it holds a secret, and nothing else (THR-32, THR-33).
+
+Undumpable: no core file, no ptrace and no read of `/proc/PID/{mem,environ}` by another process of the same user.
+`exec` sets the flag back, so each process must do this for itself, first thing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+import sys
+
+#: prctl(2), linux/prctl.h.
+_PR_SET_DUMPABLE = 4
+
+
+def harden() -> None:
+    """Core size 0, and undumpable where the kernel knows the word (Linux)."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
