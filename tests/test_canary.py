@@ -1,0 +1,76 @@
+"""No secret anywhere: after the whole suite, every file that vaultd wrote is searched for the word in every test token.
+
+THR-27, SEC-41. The search covers pytest's temporary tree (state folders, logs, sockets' folders, captured output) and
+the command lines of the daemons still running. It first has to find a word planted for it, so that a search that
+cannot find anything fails. Runs last (see `conftest.py`).
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+WORD = b"CANARY"
+
+
+def inside_base64(offset: int) -> bytes:
+    """The letters that stand for the word alone when it begins `offset` bytes into a group of three."""
+    coded = base64.b64encode(b"\0" * offset + WORD + b"\0" * 3)
+    return coded[-(-offset * 8 // 6) : (offset + len(WORD)) * 8 // 6]
+
+
+#: In clear, in hex, and at the three places it can have inside base64 (7 letters or more: no false alarm to fear).
+FORMS = [WORD, WORD.hex().encode(), WORD.hex().upper().encode(), *(inside_base64(n) for n in range(3))]
+
+
+def holds_canary(data: bytes) -> bool:
+    return any(form in data for form in FORMS)
+
+
+def files_below(folder: Path) -> list[Path]:
+    found = []
+    for where, _, names in os.walk(folder):
+        found += [Path(where) / name for name in names]
+    return [p for p in found if not p.is_symlink() and stat.S_ISREG(p.lstat().st_mode)]
+
+
+def search(folder: Path) -> set[Path]:
+    return {p for p in files_below(folder) if holds_canary(p.read_bytes())}
+
+
+def test_thr_27_no_canary_in_anything_the_suite_wrote(tmp_path_factory: pytest.TempPathFactory) -> None:
+    base = tmp_path_factory.getbasetemp()
+    bait = base / "bait.txt"
+    bait.write_bytes(b"a log line with token=at-CANARY-123\n")
+    coded = base / "bait64.txt"
+    coded.write_bytes(base64.b64encode(b"Basic x:CANARY-123"))
+    notes = base / "planted.txt"
+    planted = {Path(line) for line in notes.read_text().splitlines()} if notes.exists() else set()
+
+    found = search(base)
+
+    assert {bait, coded} <= found, "the search finds nothing at all"
+    missing = {p for p in planted if p.exists() and p not in found}
+    assert not missing, f"planted in clear, but without a CANARY: {sorted(missing)}"
+    leaked = found - planted - {bait, coded}
+    assert not leaked, f"{len(leaked)} files hold a secret: {sorted(map(str, leaked))[:20]}"
+
+
+def test_thr_33_no_canary_in_any_command_line() -> None:
+    lines = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            lines.append((process / "cmdline").read_bytes())
+        except OSError:
+            continue
+    assert not [line for line in lines if b"vaultd" in line and holds_canary(line) and b"bash" not in line]
+
+
+def test_no_core_file_was_left(tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert not [
+        p for p in files_below(tmp_path_factory.getbasetemp()) if p.name == "core" or p.name.startswith("core.")
+    ]
