@@ -1,0 +1,164 @@
+"""Reads the configuration: file → strict YAML → old spellings folded in → typed `Config`, with what should be told.
+
+The only reader of the file. What it cannot accept is Misconfigured; what it accepts but an operator should know
+is a warning. It knows no vendors (`catalog.load` does).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from vaultd.config import legacy, places, yaml
+from vaultd.config.model import Config
+from vaultd.config.places import Places
+from vaultd.errors import Misconfigured
+
+#: Keys that stand in documentation and example files. Port 8317 is scanned for them (THR-03).
+_PLACEHOLDER: Final = re.compile(
+    r"your-(secure-)?(api|client)-key(-here|-\d+)?|another-key-for-different-client|sk-\.\.\.|changeme|<.*>",
+    re.IGNORECASE,
+)
+#: Below this a key can be searched for (THR-04).
+_STRONG_BITS: Final = 128
+
+#: Environment variables that would weaken TLS or hand its keys to a file, whatever the configuration says.
+_FORBIDDEN_ENV: Final = {
+    "AUTHLIB_INSECURE_TRANSPORT": "it would allow OAuth without TLS (SEC-06)",
+    "SSLKEYLOGFILE": "it would write TLS session keys to a file (THR-09)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    config: Config
+    places: Places
+    #: Each one line: what, where, what to do.
+    warnings: list[str]
+
+    @property
+    def source(self) -> str:
+        """The file as messages name it."""
+        return str(self.places.config_file or "(no config file)")
+
+
+def read(env: Mapping[str, str], config_option: str | None = None) -> Loaded:
+    """Raises Misconfigured naming file, key and nearest key, or the environment variable."""
+    for name, why in _FORBIDDEN_ENV.items():
+        if env.get(name):
+            raise Misconfigured(f"{name} is set in the environment: {why}; unset it")
+    first = places.find(env, config_option, None)
+    warnings: list[str] = []
+    config = Config() if first.config_file is None else parse(_text(first), str(first.config_file), warnings)
+    return Loaded(config, places.find(env, config_option, config), warnings)
+
+
+def parse(text: bytes | str, source: str, warnings: list[str]) -> Config:
+    """One configuration from its text; the daemon's reload and the management API check candidates with it."""
+    raw = yaml.load(text, source)
+    if raw is None:
+        return Config()
+    if not isinstance(raw, dict):
+        raise Misconfigured(f"{source}: a mapping of keys is expected")
+    legacy.fold(raw, warnings)
+    if later := legacy.set_aside_later_keys(raw):
+        warnings.append(f"only later versions of CLIProxyAPI know these keys, vaultd ignores them: {', '.join(later)}")
+    _read_params_naturally(raw)
+    if raw.get("host") == "":
+        warnings.append("host is empty: listening on 127.0.0.1; write 0.0.0.0 to listen everywhere")
+        del raw["host"]
+    config = yaml.convert(raw, Config, source)
+    _refuse_wrong(config, source)
+    warnings.extend(_worth_telling(config))
+    return config
+
+
+def key_bits(key: str) -> float:
+    """An upper bound of a key's strength: its length times the bits of the alphabet it seems drawn from."""
+    body = re.sub(r"^(sk|vk|key)[-_]|[-_.]", "", key)
+    if len(set(body)) < 8:  # a random 128-bit key repeats so few characters once in 10^12
+        return 0.0
+    alphabets = ((r"\d*", 10), (r"[\da-f]*", 16), (r"[\da-z]*|[\dA-Z]*", 36), (r"[\da-zA-Z]*", 62))
+    size = next((size for pattern, size in alphabets if re.fullmatch(pattern, body)), 90)
+    return len(body) * math.log2(size)
+
+
+def _text(found: Places) -> bytes:
+    assert found.config_file is not None
+    try:
+        return found.config_file.read_bytes()
+    except OSError as error:
+        raise Misconfigured(f"{found.config_file}: cannot be read: {error.strerror}") from error
+
+
+def _read_params_naturally(raw: dict[str, Any]) -> None:
+    """Payload parameters are the vendor's values: only YAML's own rules can say what `0.7` or `true` is."""
+    payload = raw.get("payload")
+    for rules in payload.values() if isinstance(payload, dict) else ():
+        for rule in rules if isinstance(rules, list) else ():
+            if isinstance(rule, dict) and "params" in rule:
+                rule["params"] = yaml.natural(rule["params"])
+
+
+def _refuse_wrong(config: Config, source: str) -> None:
+    for index, key in enumerate(config.api_keys):
+        if not key.strip():
+            raise Misconfigured(f"{source}: api-keys[{index}]: is empty; remove it or write a key")
+        if _PLACEHOLDER.fullmatch(key.strip()):
+            raise Misconfigured(
+                f"{source}: api-keys[{index}]: is a placeholder from an example and known to everybody; "
+                "remove it (vaultd makes a key) or write one of your own"
+            )
+    if bool(config.tls.cert) != bool(config.tls.key):
+        raise Misconfigured(f"{source}: tls: cert and key belong together; one is missing")
+    for where, url in _base_urls(config):
+        if not _is_address(url, {"http", "https"}):
+            raise Misconfigured(f"{source}: {where}: is not an http or https address")
+    for where, url in _proxy_urls(config):
+        if not _is_address(url, {"socks5", "socks5h", "http", "https"}):
+            raise Misconfigured(f"{source}: {where}: is not a socks5, http or https address")
+
+
+def _is_address(url: str, schemes: set[str]) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # an unclosed bracket, a port that is no number
+        return False
+
+
+def _worth_telling(config: Config) -> Iterator[str]:
+    for index, key in enumerate(config.api_keys):
+        if key_bits(key) < _STRONG_BITS:
+            yield f"api-keys[{index}] is weak (under 128 bit); make a key with `vaultd keys create` instead"
+    for where, url in _base_urls(config):
+        if urlsplit(url).scheme == "http":
+            yield f"{where} is plain http: the key and the conversation cross the network unencrypted"
+    if config.request_log:
+        yield "request-log is on, but vaultd never writes request or answer bodies"
+    if config.disable_cooling:
+        yield "disable-cooling is on: a credential over its limit is asked again by every request"
+
+
+def _base_urls(config: Config) -> Iterator[tuple[str, str]]:
+    for name in ("gemini_api_key", "claude_api_key", "codex_api_key", "openai_compatibility"):
+        for index, entry in enumerate(getattr(config, name)):
+            if entry.base_url:
+                yield f"{name.replace('_', '-')}[{index}].base-url", entry.base_url
+
+
+def _proxy_urls(config: Config) -> Iterator[tuple[str, str]]:
+    if config.proxy_url:
+        yield "proxy-url", config.proxy_url
+    for name in ("gemini_api_key", "claude_api_key", "codex_api_key"):
+        for index, entry in enumerate(getattr(config, name)):
+            if entry.proxy_url:
+                yield f"{name.replace('_', '-')}[{index}].proxy-url", entry.proxy_url
+    for index, compat in enumerate(config.openai_compatibility):
+        for nth, key in enumerate(compat.api_key_entries):
+            if key.proxy_url:
+                yield f"openai-compatibility[{index}].api-key-entries[{nth}].proxy-url", key.proxy_url

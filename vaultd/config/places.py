@@ -1,0 +1,90 @@
+"""Where things lie: configuration, credentials, root key, drop-in manifests, admin socket. Decides; opens nothing.
+
+The environment comes in as a mapping, so that a test is a dictionary. systemd's variables (`CONFIGURATION_DIRECTORY`,
+`STATE_DIRECTORY`, `RUNTIME_DIRECTORY`) are colon-separated lists (systemd.exec(5)); the first entry is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vaultd.config.model import Config
+from vaultd.errors import Misconfigured
+
+#: Where the packaged service puts its socket, for a command typed by a person with an environment of their own.
+SYSTEM_SOCKET = Path("/run/vaultd/admin.sock")
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    #: None where there is no such file, which is fine: then everything has its default.
+    config_file: Path | None
+    config_dir: Path
+    state_dir: Path
+    auth_dir: Path
+    providers_dir: Path
+    key_file: Path
+    #: Most particular first. A daemon makes the first; a command tries those that exist.
+    admin_sockets: tuple[Path, ...]
+
+
+def find(env: Mapping[str, str], config_option: str | None, config: Config | None) -> Places:
+    """Raises Misconfigured where a named file does not exist. Relative paths in the file start at its own folder."""
+    config_file = _config_file(env, config_option)
+    folder = config_file.parent
+    state = _folder(env, "STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state")
+    settings = config or Config()
+
+    def place(written: str, default: Path) -> Path:
+        return folder / _expanded(env, written) if written else default
+
+    sockets = [state / "admin.sock"]
+    if runtime := env.get("XDG_RUNTIME_DIR"):
+        sockets.insert(0, Path(runtime, "vaultd", "admin.sock"))
+    if runtime := _first(env.get("RUNTIME_DIRECTORY", "")):
+        sockets.insert(0, Path(runtime, "admin.sock"))
+    if config_option is None:
+        sockets.append(SYSTEM_SOCKET)
+    return Places(
+        config_file=config_file if config_file.exists() else None,
+        config_dir=folder,
+        state_dir=state,
+        auth_dir=place(settings.auth_dir, state / "auth"),
+        providers_dir=place(settings.providers_dir, folder / "providers"),
+        key_file=place(settings.vault.key_file, folder / "root.key"),
+        admin_sockets=tuple(sockets),
+    )
+
+
+def _config_file(env: Mapping[str, str], option: str | None) -> Path:
+    for named, by in ((option, "--config"), (env.get("VAULTD_CONFIG"), "VAULTD_CONFIG")):
+        if named:
+            path = _expanded(env, named).absolute()
+            if not path.exists():
+                raise Misconfigured(f"{path}: no such file, but {by} names it")
+            return path
+    return _folder(env, "CONFIGURATION_DIRECTORY", "XDG_CONFIG_HOME", ".config") / "config.yaml"
+
+
+def _folder(env: Mapping[str, str], service: str, xdg: str, below_home: str) -> Path:
+    if given := _first(env.get(service, "")):
+        return Path(given)
+    base = env.get(xdg, "")
+    # XDG Base Directory: a relative path in these variables is invalid and to be ignored.
+    return (Path(base) if base.startswith("/") else _home(env) / below_home) / "vaultd"
+
+
+def _first(paths: str) -> str:
+    return paths.partition(":")[0]
+
+
+def _home(env: Mapping[str, str]) -> Path:
+    return Path(env["HOME"]) if env.get("HOME") else Path.home()
+
+
+def _expanded(env: Mapping[str, str], written: str) -> Path:
+    if written == "~" or written.startswith("~/"):
+        return _home(env) / written[2:]
+    return Path(written)
