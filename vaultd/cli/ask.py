@@ -54,7 +54,7 @@ def daemon(call: Call) -> Path | None:
     from vaultd.config.load import read  # noqa: PLC0415 - start-up time
 
     places = read(call.env, call.config).places
-    for socket in local.sockets(places.admin_sockets, system_wide=call.config is None):
+    for socket in local.sockets(places.admin_sockets):
         about = local.about(socket)
         if about is None:
             continue

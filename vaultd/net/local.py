@@ -6,8 +6,10 @@ The other side is `server/admin.py`.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import os
 import socket
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,14 +18,14 @@ from typing import Any, Final
 
 from vaultd import errors
 
-#: Where the packaged unit makes it.
-SYSTEM_SOCKET: Final = Path("/run/vaultd/admin.sock")
 #: A daemon that is alive answers who it is at once; a hung one must not hang `vaultd status`.
 _ABOUT_SECONDS: Final = 2.0
 #: The slowest verb renews a credential at a vendor: 30 s for the request and as much again for a retry.
 _VERB_SECONDS: Final = 90.0
 #: The largest answer is a model list: a few hundred kB with thousands of models.
 _ANSWER_LIMIT: Final = 16 * 1024 * 1024
+#: BSD's 104, the smaller of the two, with its closing NUL.
+_SUN_PATH: Final = 103
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -34,18 +36,27 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+        with reachable(self._path) as address:
+            self.sock.connect(address)
 
 
-def sockets(candidates: Sequence[Path], *, system_wide: bool) -> Iterator[Path]:
-    """The sockets that exist: each candidate, those of further daemons beside it, then the packaged unit's."""
-    named = [*candidates, SYSTEM_SOCKET] if system_wide else list(candidates)
-    seen: set[Path] = set()
-    for path in named:
-        for found in [path, *_beside(path)]:
-            if found not in seen and _is_socket(found):
-                seen.add(found)
-                yield found
+@contextlib.contextmanager
+def reachable(path: Path) -> Iterator[str]:
+    """A name for the socket that fits `sun_path` (108 bytes, unix(7)), whatever its folder is called."""
+    if len(os.fsencode(path)) < _SUN_PATH:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def sockets(candidates: Sequence[Path]) -> Iterator[Path]:
+    """The sockets that exist: each candidate, then those of further daemons beside it."""
+    for path in candidates:
+        yield from (found for found in [path, *_beside(path)] if _is_socket(found))
 
 
 def _beside(path: Path) -> list[Path]:

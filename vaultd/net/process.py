@@ -7,6 +7,7 @@ Undumpable: no core file, no ptrace and no read of `/proc/PID/{mem,environ}` by 
 from __future__ import annotations
 
 import ctypes
+import os
 import resource
 import sys
 
@@ -15,7 +16,8 @@ _PR_SET_DUMPABLE = 4
 
 
 def harden() -> None:
-    """Core size 0, and undumpable where the kernel knows the word (Linux)."""
+    """Core size 0, files for nobody else, and undumpable where the kernel knows the word (Linux)."""
+    os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -1,0 +1,95 @@
+"""How the log looks: one line per verb finished, `key=value`, on stderr (the journal) or in a file.
+
+Fields come from an allow-list, so that nothing reaches the log because somebody passed it along (THR-27). Control and
+direction characters are escaped (THR-29). An exception shows its class and frames, never its message: a message may
+quote what it choked on (THR-28). Warnings and errors are searched for the secrets in memory, value by value.
+
+    logging.getLogger("vaultd.work").info("renewed", extra={"credential": credential.id, "expires_in": 3600})
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import logging.handlers
+import traceback
+import unicodedata
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from vaultd.secret import Secret
+
+#: What may stand in a line beside the message. None of them can hold a secret.
+FIELDS: Final = (
+    "credential", "provider", "account", "model", "format", "status", "attempt", "reason", "error", "after",
+    "expires_in", "generation", "seconds", "bytes", "input_tokens", "output_tokens", "client", "peer", "address",
+    "file", "verb", "task", "lost",
+)  # fmt: skip
+
+#: As much as CLIProxyAPI keeps in one file; five of them are a month of a busy household.
+_FILE_BYTES: Final = 10 * 1024 * 1024
+_FILES: Final = 5
+#: A value shorter than this is no secret of ours, and would blank ordinary words.
+_SECRET_MIN: Final = 12
+
+Secrets = Callable[[], Iterable[Secret]]
+
+
+class Line(logging.Formatter):
+    """`2026-01-02T03:04:05.678Z info renewed credential=codex-a expires_in=3600`"""
+
+    def __init__(self, secrets: Secrets = tuple) -> None:
+        super().__init__()
+        self._secrets = secrets
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = dt.datetime.fromtimestamp(record.created, dt.UTC)
+        line = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z {record.levelname.lower()} {record.getMessage()}"
+        fields = ((name, getattr(record, name, None)) for name in FIELDS)
+        line += "".join(f" {name}={_value(value)}" for name, value in fields if value is not None)
+        if record.exc_info and record.exc_info[0]:
+            line += f" exception={record.exc_info[0].__name__} at={_frames(record.exc_info[2])}"
+        line = "".join(_escaped(char) for char in line)
+        return self._scrubbed(line) if record.levelno >= logging.WARNING else line
+
+    def _scrubbed(self, line: str) -> str:
+        for secret in self._secrets():
+            value = secret.reveal()
+            if len(value) >= _SECRET_MIN:
+                line = line.replace(value, "***")
+        return line
+
+
+def _value(value: object) -> str:
+    text = str(value)
+    plain = text and not any(char in ' "=\\' for char in text)
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+def _escaped(char: str) -> str:
+    hidden = unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"}
+    return char.encode("unicode_escape").decode() if hidden else char
+
+
+def _frames(trace: TracebackType | None) -> str:
+    return ">".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(trace)[-6:])
+
+
+def set_up(*, debug: bool, file: Path | None = None, secrets: Secrets = tuple) -> None:
+    """Sends the whole process's log one way. Called again on reload: the last call holds."""
+    handler: logging.Handler = logging.StreamHandler()
+    if file is not None:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handler = logging.handlers.RotatingFileHandler(file, maxBytes=_FILE_BYTES, backupCount=_FILES - 1)
+    handler.setFormatter(Line(secrets))
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+        old.close()
+    root.addHandler(handler)
+    # Other people's libraries log URLs and headers at lower levels.
+    root.setLevel(logging.WARNING)
+    logging.getLogger("vaultd").setLevel(logging.DEBUG if debug else logging.INFO)

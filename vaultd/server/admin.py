@@ -1,0 +1,181 @@
+"""The admin socket: the local way in for the command line, one verb per request. The other side is `net/local.py`.
+
+Who may connect is decided by the file's mode: 0600 in a 0700 folder. The peer's uid is checked as well where the
+kernel shows it (THR-44). No client key, no TCP, no page: nothing of the relay is reachable here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import socket
+import stat
+import struct
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+import msgspec
+from aiohttp import web
+
+from vaultd import __version__
+from vaultd.errors import Misconfigured, UpstreamRefused, VaultdError
+from vaultd.house import House
+from vaultd.net.local import reachable
+from vaultd.verbs import VERBS
+
+_log = logging.getLogger("vaultd.admin")
+
+#: The largest request is an import of token files, some kB each; a megabyte is a hundred of them.
+_BODY_LIMIT: Final = 1024 * 1024
+#: What a peer outside our user namespace reads as (`/proc/sys/kernel/overflowuid`): under `PrivateUsers=` everyone
+#: but root and the daemon, so there the mode alone decides.
+_NOBODY: Final = 65534
+#: struct ucred of unix(7): pid, uid, gid.
+_UCRED: Final = struct.Struct("3i")
+
+
+@contextlib.asynccontextmanager
+async def listening(house: House) -> AsyncIterator[Path]:
+    """The daemon's admin socket, from here to the end of the block. Answers where it is."""
+    path, bound = _claim(house.places.admin_sockets[0])
+    runner = web.AppRunner(make_app(house), access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, bound).start()
+        yield path
+    finally:
+        await runner.cleanup()
+        path.unlink(missing_ok=True)
+
+
+def make_app(house: House) -> web.Application:
+    app = web.Application(client_max_size=_BODY_LIMIT, middlewares=[_known_peers_only])
+    turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+
+    async def about(_request: web.Request) -> web.Response:
+        config = str(house.places.config_file or "")
+        folder = str(house.places.auth_dir.resolve())
+        return _json({"folder": folder, "config": config, "pid": os.getpid(), "version": __version__})
+
+    async def verb(request: web.Request) -> web.Response:
+        # One at a time per peer: a loop of one caller must not starve another (THR-44).
+        async with turns.setdefault(_peer(request)[0], asyncio.Lock()):
+            return await _run(house, request.match_info["name"], await request.read())
+
+    app.router.add_get("/about", about)
+    app.router.add_post("/verb/{name}", verb)
+    return app
+
+
+async def _run(house: House, name: str, body: bytes) -> web.Response:
+    verb = VERBS.get(name)
+    if verb is None:
+        return _refusal(404, "Misconfigured", f"this daemon (vaultd {__version__}) has no verb {name!r}")
+    try:
+        args = msgspec.json.decode(body or b"{}", type=dict[str, Any])
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+        return _refusal(400, "Misconfigured", "the verb's arguments are not a JSON object")
+    try:
+        answer = await verb(house, args)
+    except VaultdError as error:
+        status = {"status": error.status} if isinstance(error, UpstreamRefused) else {}
+        return _refusal(422, type(error).__name__, str(error), status)
+    except Exception as error:  # noqa: BLE001 - one verb's failure is not the daemon's; its message may quote a secret
+        _log.exception("verb failed", extra={"verb": name})
+        return _refusal(500, "VaultdError", f"the daemon failed ({type(error).__name__}); look at its log")
+    return _json({"answer": answer})
+
+
+def _json(value: Mapping[str, Any], status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
+
+
+def _refusal(status: int, kind: str, message: str, more: Mapping[str, Any] | None = None) -> web.Response:
+    return _json({"error": {"class": kind, "message": message, **(more or {})}}, status)
+
+
+@web.middleware
+async def _known_peers_only(request: web.Request, handler: Any) -> web.StreamResponse:
+    _, uid = _peer(request)
+    if uid in {os.getuid(), 0} or (uid == _NOBODY and not _sees_every_uid()):
+        answer: web.StreamResponse = await handler(request)
+        return answer
+    _log.warning("refused a peer of another user", extra={"peer": f"uid {uid}"})
+    return _refusal(403, "Misconfigured", f"this socket belongs to uid {os.getuid()}; run the command as that user")
+
+
+def _peer(request: web.Request) -> tuple[int, int]:
+    """pid and uid of who connected."""
+    assert request.transport is not None
+    connection = request.transport.get_extra_info("socket")
+    pid, uid, _gid = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    return pid, uid
+
+
+def _sees_every_uid() -> bool:
+    """False in a user namespace that maps only some (user_namespaces(7))."""
+    return Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
+
+
+def _claim(wanted: Path) -> tuple[Path, socket.socket]:
+    """Binds the socket, or one beside it while another daemon answers there. Never two daemons at once in here."""
+    folder = wanted.parent
+    _own(folder)
+    claim = os.open(folder / ".admin.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX)
+        path = wanted if _free(wanted) else wanted.with_stem(f"{wanted.stem}-{os.getpid()}")
+        if not _free(path):
+            raise Misconfigured(f"{path}: another daemon answers there")
+        return path, _bound(path)
+    finally:
+        os.close(claim)
+
+
+def _own(folder: Path) -> None:
+    """A folder of ours that nobody else may enter."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        return  # the service manager's link (`RuntimeDirectory=` under `DynamicUser=`) leads to a folder of its own
+    if found.st_uid != os.getuid():
+        raise Misconfigured(f"{folder}: belongs to uid {found.st_uid}, the admin socket cannot be made there")
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+def _free(path: Path) -> bool:
+    """True once nothing is there: a socket that nobody answers was left by a daemon that was killed."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return True
+    if not stat.S_ISSOCK(found.st_mode):
+        raise Misconfigured(f"{path}: is in the way of the admin socket and no socket; move it")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, reachable(path) as address:
+        probe.setblocking(False)  # a daemon with a full backlog is a daemon: EAGAIN, not a wait
+        try:
+            probe.connect(address)
+        except ConnectionRefusedError:
+            path.unlink()
+            return True
+        except OSError:
+            return False
+    return False
+
+
+def _bound(path: Path) -> socket.socket:
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        with reachable(path) as address:
+            bound.bind(address)
+    finally:
+        os.umask(before)
+    bound.setblocking(False)
+    return bound
