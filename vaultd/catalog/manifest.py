@@ -6,11 +6,26 @@ as `5d`, `4h`, `90s`. What is not listed here is an error that names the nearest
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Any, Final, Literal
 
 import msgspec
 
+from vaultd.errors import Misconfigured
+
 FormatName = Literal["openai-chat", "openai-responses", "anthropic-messages", "gemini"]
+
+
+_DURATION: Final = re.compile(r"(\d+)([smhd])")
+_UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(text: str) -> float:
+    """`5d`, `4h`, `90s` in seconds. Raises Misconfigured."""
+    found = _DURATION.fullmatch(text)
+    if not found:
+        raise Misconfigured(f"`{text}` is not a duration; write a number and s, m, h or d, such as 90s or 5d")
+    return float(found[1]) * _UNIT_SECONDS[found[2]]
 
 
 class _Leaf(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -56,7 +71,7 @@ class OAuth(_Leaf, frozen=True, kw_only=True):
     authorize_params: dict[str, str] = {}
     #: The authorization request's name for `redirect_uri`, where a vendor has its own.
     redirect_param: str = "redirect_uri"
-    token_body: Literal["form", "json"] = "form"
+    token_body: Literal["form", "json"] = "form"  # noqa: S105 - a body format
     client_auth: Literal["none", "body", "basic", "basic-and-body"] = "none"
     #: Send `state` in the code exchange too (Claude).
     exchange_state: bool = False

@@ -1,0 +1,258 @@
+"""Puts the catalogue together: shipped manifests < drop-in folder < the config's `providers.<id>`, leaf by leaf.
+
+Remembers where each leaf came from, so that a person can ask and an error can name the right file. The rules a type
+cannot state (endpoints are https, the file's name is the id) are here; no vendor is named here.
+"""
+
+from __future__ import annotations
+
+import copy
+import ipaddress
+import re
+from collections.abc import Iterator
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from vaultd.catalog.manifest import Entry, Model, OAuth, Origins, Provider, duration
+from vaultd.catalog.models import Catalog, with_facts
+from vaultd.config import yaml
+from vaultd.config.model import Compat, Config
+from vaultd.errors import Misconfigured
+
+#: An id is a command-line option, the start of a file's name and the scheme of `id://model`.
+_ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+SHIPPED: Final = "shipped"
+_NEEDED: Final = {
+    "code": ("authorize", "token"),
+    "device": ("device", "token"),
+    "codex": ("device-usercode", "device-token", "device-page"),
+}
+
+
+def shipped_folder() -> Path:
+    """Inside the wheel, else the checkout's folder (an editable install has no copy)."""
+    packaged = Path(str(resources.files("vaultd"))) / "_providers"
+    return packaged if packaged.is_dir() else packaged.parents[1] / "providers"
+
+
+def load(shipped: Path, dropin: Path | None, config: Config, config_source: str) -> Catalog:
+    """Raises Misconfigured naming file, dotted key and nearest key."""
+    notes: list[str] = []
+    drafts = {path.stem: _Draft.of_file(path, SHIPPED) for path in _manifests(shipped)}
+    for path in _manifests(dropin) if dropin is not None else ():
+        if path.stem in drafts:
+            notes.append(f"{path} replaces the shipped manifest `{path.stem}` whole")
+        drafts[path.stem] = _Draft.of_file(path, f"drop-in {path}")
+    _add_compat(drafts, config, config_source, notes)
+    for id_, overlay in config.providers.items():
+        _lay_over(drafts, id_.lower(), overlay, config_source)
+    providers = {id_: draft.finished(config) for id_, draft in sorted(drafts.items())}
+    notes.extend(_facts_for_nobody(config, providers))
+    return Catalog(providers, tuple(notes))
+
+
+class _Draft:
+    """One manifest while it is put together: its raw tree and, for each leaf, where it came from."""
+
+    def __init__(self, raw: dict[str, Any], where: str, origin: str) -> None:
+        self.id = str(raw["id"])
+        self.raw = raw
+        #: What stands before a dotted path in an error: `FILE: ` or `FILE: providers.<id>.`.
+        self.where = where
+        self.origins: Origins = dict.fromkeys(_leaves(raw), origin)
+        #: The same for leaves the overlay has set.
+        self.edit_at: dict[str, str] = {}
+        #: A key entry's base-url is the operator's word and may be plain http (`config check` reports it).
+        self.free_endpoint = False
+
+    @classmethod
+    def of_file(cls, path: Path, origin: str) -> _Draft:
+        try:
+            raw = yaml.without_nulls(yaml.load(path.read_bytes(), str(path)))
+        except OSError as error:
+            raise Misconfigured(f"{path}: cannot be read: {error.strerror}") from error
+        if not isinstance(raw, dict):
+            raise Misconfigured(f"{path}: a manifest is a mapping of keys; see docs/providers.md")
+        if raw.get("id") != path.stem:
+            raise Misconfigured(f"{path}: id: must be `{path.stem}`, as the file is named")
+        return cls(raw, f"{path}: ", origin)
+
+    def finished(self, config: Config) -> Entry:
+        try:
+            provider = msgspec.convert(self.raw, Provider, strict=False)
+        except msgspec.ValidationError as error:
+            fault = yaml.find_fault(self.raw, Provider) or yaml.Fault("", str(error))
+            raise self.wrong(fault.path, fault.message) from None
+        self._check(provider)
+        if config.force_gpt_5_codex:
+            provider = _with_gpt_5_codex(provider)
+        return Entry(provider=with_facts(provider, config.models), origins=self.origins, raw=self.raw)
+
+    def wrong(self, path: str, message: str) -> Misconfigured:
+        """The error at `path`, naming the file that holds that leaf."""
+        leaf = path
+        while leaf and leaf not in self.edit_at:
+            leaf = re.sub(r"(^|[.\[])[^.\[]*$", "", leaf)
+        return Misconfigured(f"{self.edit_at.get(leaf, self.where)}{path}: {message}")
+
+    def _check(self, provider: Provider) -> None:
+        if provider.id != self.id:
+            raise self.wrong("id", f"must stay `{self.id}`")
+        if not _ID.fullmatch(provider.id) and not self.free_endpoint:
+            raise self.wrong("id", "only a-z, 0-9 and `-`, at most 40 characters")
+        for name, url in provider.endpoints.items():
+            if not (self.free_endpoint and name == "api" and "endpoints.api" not in self.edit_at):
+                self._check_endpoint(f"endpoints.{name}", url)
+        for key, text in _durations(provider):
+            try:
+                duration(text)
+            except Misconfigured as error:
+                raise self.wrong(key, str(error)) from None
+        if provider.sunset and not _is_day(provider.sunset):
+            raise self.wrong("sunset", "is not a day, YYYY-MM-DD")
+        if provider.oauth is not None:
+            self._check_sign_in(provider.oauth, provider.endpoints)
+        if "api" not in provider.endpoints:
+            raise self.wrong("endpoints.api", "is missing")
+
+    def _check_endpoint(self, key: str, url: str) -> None:
+        """SEC-06: a token or a key never leaves in clear. http only where it cannot leave: on loopback."""
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname or "", parts.port
+        except ValueError:
+            raise self.wrong(key, "is not an address") from None
+        if not host or parts.scheme not in {"https", "http"}:
+            raise self.wrong(key, "is not an https address")
+        if parts.username is not None or parts.password is not None:
+            raise self.wrong(key, "must not hold a user or password")
+        if parts.scheme == "http" and not _is_loopback(host):
+            raise self.wrong(key, "must be https (http is for loopback only)")
+
+    def _check_sign_in(self, oauth: OAuth, endpoints: dict[str, str]) -> None:
+        """What the flow will ask for is there, so that a gap is an error at start and not in the middle of a sign-in."""
+        if oauth.issuer:
+            self._check_endpoint("oauth.issuer", oauth.issuer)
+        else:
+            for name in _NEEDED[oauth.flow] + (_NEEDED["codex"] if oauth.device == "codex" else ()):
+                if name not in endpoints:
+                    raise self.wrong(f"endpoints.{name}", f"is missing; `oauth.flow: {oauth.flow}` needs it")
+        if oauth.flow == "code" and oauth.redirect is None:
+            raise self.wrong("oauth.redirect", "is missing; the code flow needs port and path")
+        if oauth.flow == "device" and oauth.device == "none":
+            raise self.wrong("oauth.device", "is missing; write `rfc8628`")
+
+
+def _manifests(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.yaml") if not path.name.startswith("."))
+
+
+def _lay_over(drafts: dict[str, _Draft], id_: str, overlay: dict[str, Any], source: str) -> None:
+    """A leaf replaces a leaf, a list a list. An id nobody has is a new provider, if the overlay is a whole one."""
+    where = f"{source}: providers.{id_}"
+    origin = f"config {source}"
+    if id_ not in drafts:
+        if "api" not in overlay:
+            hint = yaml.nearest(id_, drafts)
+            raise Misconfigured(f"{where}: no such provider{hint}; a new one needs at least `api` and `endpoints`")
+        drafts[id_] = _Draft({"id": id_}, f"{where}.", origin)
+    draft = drafts[id_]
+    _merge(draft.raw, copy.deepcopy(overlay))
+    for path in _leaves(overlay):
+        for gone in [known for known in draft.origins if known.startswith(f"{path}.") or path.startswith(f"{known}.")]:
+            del draft.origins[gone]
+        draft.origins[path] = origin
+        draft.edit_at[path] = f"{where}."
+
+
+def _merge(into: dict[str, Any], overlay: dict[str, Any]) -> None:
+    for key, value in overlay.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _add_compat(drafts: dict[str, _Draft], config: Config, source: str, notes: list[str]) -> None:
+    """Each `openai-compatibility` entry is a provider; entries of one name share it and differ as credentials do."""
+    for index, entry in enumerate(config.openai_compatibility):
+        id_, where = entry.name.lower(), f"openai-compatibility[{index}]"
+        known = drafts.get(id_)
+        if known is None:
+            drafts[id_] = draft = _Draft(_compat_manifest(entry), f"{source}: {where}: ", f"config {source}: {where}")
+            draft.free_endpoint = True
+        elif known.free_endpoint:
+            listed = {model["id"] for model in known.raw["models"]}
+            known.raw["models"] += [model for model in _compat_models(entry) if model["id"] not in listed]
+        elif "openai-chat" in known.raw.get("api", {}).get("formats", []):
+            notes.append(f"{where}: `{entry.name}` joins the provider of that name with its own base-url and models")
+        else:
+            raise Misconfigured(f"{source}: {where}.name: `{entry.name}` is another provider's id; choose another name")
+
+
+def _compat_manifest(entry: Compat) -> dict[str, Any]:
+    return {
+        "id": entry.name.lower(),
+        "name": entry.name,
+        "keys": True,
+        "endpoints": {"api": entry.base_url},
+        "api": {"formats": ["openai-chat"], "hooks": ["chat-stream-usage"]},
+        "models": _compat_models(entry),
+    }
+
+
+def _compat_models(entry: Compat) -> list[dict[str, Any]]:
+    return [{"id": m.alias, "upstream": m.name} if m.alias else {"id": m.name} for m in entry.models]
+
+
+def _with_gpt_5_codex(provider: Provider) -> Provider:
+    """`force-gpt-5-codex`: whoever serves both ids serves the one for the other."""
+    if not any(model.id == "gpt-5-codex" for model in provider.models):
+        return provider
+
+    def forced(model: Model) -> Model:
+        return msgspec.structs.replace(model, upstream="gpt-5-codex") if model.id == "gpt-5" else model
+
+    return msgspec.structs.replace(provider, models=[forced(model) for model in provider.models])
+
+
+def _facts_for_nobody(config: Config, providers: dict[str, Entry]) -> Iterator[str]:
+    for index, fact in enumerate(config.models):
+        if fact.provider and fact.provider.lower() not in providers:
+            yield f"models[{index}].provider: no provider `{fact.provider}`{yaml.nearest(fact.provider, providers)}"
+        elif not any(m.id.lower() == fact.id.lower() for entry in providers.values() for m in entry.provider.models):
+            yield f"models[{index}].id: no provider serves `{fact.id}`; name one with `provider`"
+
+
+def _leaves(tree: dict[str, Any], path: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        below = yaml.join(path, key)
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, below)
+        else:
+            yield below
+
+
+def _durations(provider: Provider) -> Iterator[tuple[str, str]]:
+    if provider.oauth is not None:
+        yield "oauth.refresh-ahead", provider.oauth.refresh_ahead
+        yield "oauth.default-lifetime", provider.oauth.default_lifetime
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
