@@ -83,7 +83,7 @@ def standings(
     rows: list[Standing] = []
     for facts in sorted(credentials, key=lambda facts: facts.id):
         own = standing(facts, providers)
-        cooling = [_cooling(facts, model, mark, wall - now) for model, mark in sorted(marks.get(facts.id, []))]
+        cooling = [cooling(facts, model, mark, wall - now) for model, mark in sorted(marks.get(facts.id, []))]
         if own.state == "available" and any(not row.model for row in cooling):
             rows += cooling
         else:
@@ -127,7 +127,8 @@ def at(wall: float) -> str:
     return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _cooling(facts: Facts, model: str, mark: Cooldown, offset: float) -> Standing:
+def cooling(facts: Facts, model: str, mark: Cooldown, offset: float) -> Standing:
+    """Set aside for `model`, "" for all. `offset`: the wall clock less the boot clock."""
     refused = mark.status == HTTPStatus.UNAUTHORIZED
     return Standing(
         facts.id,

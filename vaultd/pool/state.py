@@ -112,7 +112,7 @@ class State:
         self._cooldowns[key] = Cooldown(now, until, outcome.status, level, generation)
 
     def probe(self, model: str, now: float, every: float) -> bool:
-        """True, and noted, where a request for `model` may try a resting credential: at most once in `every` seconds."""
+        """True, and noted, where a request may try a resting credential: at most once in `every` seconds a model."""
         last = self._probes.get(model)
         if last is not None and now - last < every:
             return False
@@ -130,6 +130,10 @@ class State:
             now_at = generations.get(key[0])
             if now_at is None or (mark.status == 401 and now_at != mark.generation):
                 del self._cooldowns[key]
+
+    def lift(self) -> None:
+        """Nothing is set aside any more (`disable-cooling`)."""
+        self._cooldowns.clear()
 
     def cooldowns(self, now: float) -> Iterator[tuple[Key, Cooldown]]:
         """What is set aside now."""

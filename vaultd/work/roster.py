@@ -1,0 +1,95 @@
+"""Every credential that may serve: the sealed ones of the folder and the keys that stand in the config, as one mapping.
+
+A key in the config is a credential like any other, only never written. Its id is the provider's and a hash, so that it
+stays the same over restarts and says nothing of the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from vaultd.config.model import Compat, Config, KeyEntry
+from vaultd.secret import Secret
+from vaultd.vault.credential import Credential, Settings
+
+
+class Roster:
+    """Joins a snapshot and a config; the same two give the same mapping, so that holders can compare by `is`."""
+
+    def __init__(self) -> None:
+        self._snapshot: Mapping[str, Credential] | None = None
+        self._config: Config | None = None
+        self._keys: dict[str, Credential] = {}
+        self._joined: Mapping[str, Credential] = MappingProxyType({})
+
+    def join(self, snapshot: Mapping[str, Credential], config: Config) -> Mapping[str, Credential]:
+        if snapshot is self._snapshot and config is self._config:
+            return self._joined
+        if config is not self._config:
+            self._keys = {credential.id: credential for credential in from_config(config)}
+        self._snapshot, self._config = snapshot, config
+        self._joined = MappingProxyType({**self._keys, **snapshot})
+        return self._joined
+
+
+def from_config(config: Config) -> Iterator[Credential]:
+    """The key credentials of `*-api-key` and `openai-compatibility`."""
+    for provider, entries in (
+        ("gemini-api-key", config.gemini_api_key),
+        ("claude-api-key", config.claude_api_key),
+        ("codex-api-key", config.codex_api_key),
+    ):
+        for entry in entries:
+            yield _key(provider, entry)
+    for compat in config.openai_compatibility:
+        yield from _compat(compat)
+
+
+def config_id(provider: str, key: str, base_url: str) -> str:
+    """`<provider>-<12 hex>`: 48 bits keep apart the few keys one config holds."""
+    digest = hashlib.sha256(f"{provider}\0{key}\0{base_url}".encode()).hexdigest()
+    return f"{provider}-{digest[:12]}"
+
+
+def _key(provider: str, entry: KeyEntry) -> Credential:
+    return Credential(
+        id=config_id(provider, entry.api_key, entry.base_url),
+        provider=provider,
+        kind="key",
+        key=Secret(entry.api_key),
+        settings=Settings(
+            priority=entry.priority,
+            proxy_url=Secret(entry.proxy_url) if entry.proxy_url else None,
+            base_url=entry.base_url,
+            headers=entry.headers,
+            models=tuple((model.name, model.alias or model.name) for model in entry.models),
+        ),
+        source="config",
+    )
+
+
+def _compat(compat: Compat) -> Iterator[Credential]:
+    """One per key; an endpoint with no keys is asked without one. Its models and headers are its provider's."""
+    if not compat.api_key_entries:
+        yield _compat_credential(compat, "", Settings(base_url=compat.base_url, headers=compat.headers))
+    for entry in compat.api_key_entries:
+        settings = Settings(
+            priority=entry.priority,
+            proxy_url=Secret(entry.proxy_url) if entry.proxy_url else None,
+            base_url=compat.base_url,
+            headers=compat.headers,
+        )
+        yield _compat_credential(compat, entry.api_key, settings)
+
+
+def _compat_credential(compat: Compat, key: str, settings: Settings) -> Credential:
+    return Credential(
+        id=config_id(compat.name, key, compat.base_url),
+        provider=compat.name,
+        kind="key",
+        key=Secret(key) if key else None,
+        settings=settings,
+        source="config",
+    )

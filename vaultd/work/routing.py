@@ -1,0 +1,232 @@
+"""Which credentials can serve one model name in one format, in which tiers; or, in words, why none can.
+
+Pure but for its arguments. No cooldown, no turn, no time: the answer holds until roster, catalogue or config
+change, and `work.plan` keeps it until then.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Final
+
+from vaultd.catalog.manifest import FormatName, Model, Provider
+from vaultd.catalog.models import Catalog, resolve
+from vaultd.config.model import Config
+from vaultd.pool import explain, pick
+from vaultd.pool.state import Member
+from vaultd.vault.credential import Credential
+from vaultd.wire.refusal import Refusal
+
+#: `provider://model` (provider ids are YAML file names and the names of `openai-compatibility` entries).
+_EXPLICIT: Final = re.compile(r"([^/:]{1,64})://(.+)", re.DOTALL)
+#: The longest id in the catalogue has 40 characters; vendors with paths in theirs stay below 100.
+_LONGEST_NAME: Final = 256
+
+
+@dataclass(frozen=True)
+class Route:
+    """Who serves `model`, in tiers of equal standing."""
+
+    model: str
+    tiers: tuple[pick.Tier, ...]
+
+    @cached_property
+    def ids(self) -> frozenset[str]:
+        return frozenset(member.id for tier in self.tiers for member in tier)
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    credential: Credential
+    provider: Provider
+    model: Model
+    #: False where only a pattern matched: a model that nobody listed.
+    listed: bool
+
+
+def route(roster: Mapping[str, Credential], catalog: Catalog, config: Config, fmt: FormatName, asked: str) -> Route:
+    """Raises Refusal where nobody can serve `asked` in `fmt`, with the reason and the next action."""
+    name = "gpt-5-codex" if config.force_gpt_5_codex and asked.lower() == "gpt-5" else asked
+    if not name or len(name) > _LONGEST_NAME:
+        raise Refusal(400, "bad-request", "the request names no model" if not name else "the model name is too long")
+    explicit = _EXPLICIT.fullmatch(name)
+    if explicit is None:
+        matches = _by_name(roster, catalog, name)
+    else:
+        matches = _by_provider(roster, catalog, explicit[1], explicit[2])
+    usable = [match for match in matches if usable_now(match.credential, catalog)]
+    if not usable:
+        raise _nobody(matches, roster, catalog, name, explicit[1] if explicit else "")
+    native = [match for match in usable if fmt in match.provider.api.formats]
+    if not native:
+        raise _other_format(usable, fmt, name)
+    members = [Member(m.credential.id, m.provider, m.model, m.credential.settings.priority) for m in native]
+    return Route(name, pick.tiers(members))
+
+
+def usable_now(credential: Credential, catalog: Catalog) -> bool:
+    """True where nothing but a cooldown can keep it from serving. A config entry without a key asks without one."""
+    return explain.standing(credential, catalog.providers).state == "available" and (
+        credential.bearer is not None or credential.source == "config"
+    )
+
+
+def serves(credential: Credential, provider: Provider, name: str) -> tuple[Model, bool] | None:
+    """The model that `name` is for this credential, and whether it is listed (a pattern is not a listing)."""
+    if excluded(credential, name):
+        return None
+    if credential.settings.models:
+        return _by_alias(credential, provider, name)
+    model = resolve(provider, name)
+    if model is None:
+        return None
+    return model, any(listed.id.lower() == name.lower() for listed in provider.models)
+
+
+def excluded(credential: Credential, name: str) -> bool:
+    return any(fnmatchcase(name.lower(), pattern.lower()) for pattern in credential.settings.excluded_models)
+
+
+def models(roster: Mapping[str, Credential], catalog: Catalog) -> dict[str, tuple[Model, list[str]]]:
+    """Every listed model that a usable credential serves → the model, and the ids of the providers that do; sorted."""
+    found: dict[str, tuple[Model, list[str]]] = {}
+    for credential in roster.values():
+        if not usable_now(credential, catalog):
+            continue
+        provider = catalog.providers[credential.provider].provider
+        for model in _listed(credential, provider):
+            _, providers = found.setdefault(model.id, (model, []))
+            if provider.id not in providers:
+                providers.append(provider.id)
+    return {name: (model, sorted(providers)) for name, (model, providers) in sorted(found.items())}
+
+
+def _listed(credential: Credential, provider: Provider) -> Iterator[Model]:
+    if credential.settings.models:
+        names: Iterable[str] = (alias for _, alias in credential.settings.models)
+    else:
+        names = (model.id for model in provider.models if not is_pattern(model.id))
+    for name in names:
+        served = serves(credential, provider, name)
+        if served is not None:
+            yield served[0]
+
+
+def is_pattern(model_id: str) -> bool:
+    return "*" in model_id or "?" in model_id
+
+
+def _by_alias(credential: Credential, provider: Provider, name: str) -> tuple[Model, bool] | None:
+    """An operator's list replaces the catalogue; the facts of a model the catalogue knows stay."""
+    for upstream, alias in credential.settings.models:
+        if alias.lower() == name.lower():
+            known = resolve(provider, upstream)
+            facts = Model(id=alias) if known is None else known
+            return _renamed(facts, alias, upstream), True
+    return None
+
+
+def _renamed(model: Model, alias: str, upstream: str) -> Model:
+    """`model` under another id, sent to the vendor as `upstream`."""
+    return Model(
+        id=alias,
+        upstream="" if alias == upstream else upstream,
+        context=model.context,
+        max_output=model.max_output,
+        thinking=model.thinking,
+        input=model.input,
+        output=model.output,
+        created=model.created,
+        display_name=model.display_name,
+    )
+
+
+def _by_name(roster: Mapping[str, Credential], catalog: Catalog, name: str) -> list[_Match]:
+    """Who lists the id; only for an id that nobody here lists, whose pattern matches it.
+
+    A disabled credential does not count as listing it; a dead one does, for its login is meant to come back and the
+    request is not to go to a stranger meanwhile.
+    """
+    found = [match for credential in roster.values() if (match := _match(credential, catalog, name)) is not None]
+    if any(match.listed and not match.credential.settings.disabled for match in found):
+        return [match for match in found if match.listed]
+    return found
+
+
+def _match(credential: Credential, catalog: Catalog, name: str) -> _Match | None:
+    entry = catalog.providers.get(credential.provider)
+    served = None if entry is None else serves(credential, entry.provider, name)
+    if entry is None or served is None:
+        return None
+    return _Match(credential, entry.provider, *served)
+
+
+def _by_provider(roster: Mapping[str, Credential], catalog: Catalog, wanted: str, name: str) -> list[_Match]:
+    """`provider://model`: that provider's credentials, also for models nobody listed."""
+    found: list[_Match] = []
+    for credential in roster.values():
+        entry = catalog.providers.get(credential.provider)
+        if entry is None or credential.provider.lower() != wanted.lower() or excluded(credential, name):
+            continue
+        model, listed = serves(credential, entry.provider, name) or (Model(id=name), False)
+        found.append(_Match(credential, entry.provider, model, listed))
+    return found
+
+
+def _nobody(
+    matches: list[_Match], roster: Mapping[str, Credential], catalog: Catalog, name: str, wanted: str
+) -> Refusal:
+    """Credentials that cannot serve now; else vendors to sign in to; else a name that nobody knows."""
+    if matches:
+        rows = [explain.standing(match.credential, catalog.providers) for match in matches]
+        dead = any(row.state == "sign-in required" for row in rows)
+        words = "; ".join(row.sentence for row in rows)
+        message = f"no credential can serve {_shown(name)} now: {words}"
+        return Refusal(503, "sign-in-required" if dead else "no-credential", message)
+    vendors = _vendors(catalog, name, wanted)
+    if vendors:
+        ways = " or ".join(f"`{way_in(provider)}`" for provider in vendors[:4])
+        return Refusal(503, "no-credential", f"no credential serves {_shown(name)}: {ways}")
+    if wanted:
+        near = difflib.get_close_matches(wanted, catalog.providers, n=3)
+        return Refusal(404, "no-such-model", f"no such provider: {_shown(wanted)}{_nearest(near)}")
+    near = difflib.get_close_matches(name.lower(), list(models(roster, catalog)), n=3, cutoff=0.5)
+    return Refusal(404, "no-such-model", f"no such model: {_shown(name)}{_nearest(near)}")
+
+
+def _vendors(catalog: Catalog, name: str, wanted: str) -> list[Provider]:
+    """Who would serve `name` if only there were a credential: those that list it before those whose pattern matches."""
+    providers = [entry.provider for entry in catalog.providers.values()]
+    if wanted:
+        return [provider for provider in providers if provider.id.lower() == wanted.lower()]
+    knowing = [provider for provider in providers if resolve(provider, name) is not None]
+    listing = [p for p in knowing if any(model.id.lower() == name.lower() for model in p.models)]
+    return sorted(listing or knowing, key=lambda provider: (provider.oauth is None, provider.id))
+
+
+def way_in(provider: Provider) -> str:
+    """The command that gives this provider a credential."""
+    return f"vaultd login --{provider.id}" if provider.oauth else f"vaultd credentials add {provider.id}"
+
+
+def _other_format(usable: list[_Match], fmt: FormatName, name: str) -> Refusal:
+    spoken = sorted({f"{m.provider.id} ({', '.join(m.provider.api.formats)})" for m in usable})
+    message = (
+        f"{_shown(name)} is served by {' and '.join(spoken)}, and translation from {fmt} is not built yet: "
+        "ask for it in one of those formats"
+    )
+    return Refusal(501, "not-implemented", message)
+
+
+def _nearest(near: list[str]) -> str:
+    return f"; nearest: {', '.join(near)}" if near else "; GET /v1/models lists those served"
+
+
+def _shown(name: str) -> str:
+    """A client's word fit for a log line and a terminal: escaped, and not endless."""
+    return repr(name[:80])
