@@ -5,12 +5,22 @@ The owner (`vault.owner`) is the only one who makes a new one durable. Everybody
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+import msgspec
+
+from vaultd.errors import Misconfigured
 from vaultd.oauth.tokens import Account, Tokens
 from vaultd.secret import Secret
+
+FORMAT: Final = 1
+
+_NOT_SEALED: Final = frozenset({"id", "generation", "source"})
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._@+-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +87,46 @@ class Credential:
 
     def to_plain(self) -> dict[str, Any]:
         """The dict that is sealed (format 1). Reveals secrets: for `vault.envelope` only."""
-        raise NotImplementedError
+        plain = msgspec.to_builtins(self, enc_hook=_reveal)
+        # The file's name and its header say these; `source` is always "file" in a file.
+        return {"v": FORMAT} | {member: value for member, value in plain.items() if member not in _NOT_SEALED}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any], *, id: str, generation: int) -> Credential:  # noqa: A002
         """Raises Misconfigured for a version this program does not know."""
-        raise NotImplementedError
+        if plain.get("v") != FORMAT:
+            raise Misconfigured(
+                f"{id} is in credential format {plain.get('v')!r} and this vaultd knows {FORMAT}: use the vaultd that wrote it"
+            )
+        try:
+            return msgspec.convert({**plain, "id": id, "generation": generation, "source": "file"}, cls, dec_hook=_hide)
+        except msgspec.ValidationError as error:
+            raise Misconfigured(f"{id} holds no credential: {error}") from None
+
+
+def file_stem(credential: Credential, *, distinct: bool = False) -> str:
+    """The id a new credential asks for: `<provider>-<account or label>`, in the characters a file's name may have.
+
+    `distinct`: that name belongs to another identity (a personal and a team plan of one email), so 8 hex digits over
+    the identity follow.
+    """
+    account = credential.account
+    shown = account.email or credential.settings.label or account.person or account.account
+    stem = _NOT_IN_NAMES.sub("-", f"{credential.provider}-{shown}" if shown else credential.provider)
+    # 127 is the rule for names; nine are kept for what `distinct` adds.
+    stem = stem.lstrip("._@+-")[:118] or "credential"
+    if not distinct:
+        return stem
+    return f"{stem}-{hashlib.sha256(chr(0).join(credential.identity).encode()).hexdigest()[:8]}"
+
+
+def _reveal(value: Any) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise NotImplementedError(f"a credential holds no {type(value).__name__}")
+
+
+def _hide(wanted: type, value: Any) -> Secret:
+    if wanted is Secret and isinstance(value, str):
+        return Secret(value)
+    raise msgspec.ValidationError(f"Expected `str`, got `{type(value).__name__}`")

@@ -5,9 +5,9 @@
     iv, ciphertext, tag
 
 The binding sits in the protected header, not in the `aad` member and without `crit`: latchset `jose` fails on every
-file with `aad`, and jwcrypto refuses a private `crit`. Names of keys sit in the recipients' own headers, so that a re-wrap
-leaves everything else byte for byte. Decryption proves only that header and content belong together; whose file it is
-the reader compares itself.
+file with `aad`, and jwcrypto refuses a private `crit`. Names of keys sit in the recipients' own headers, so that a
+re-wrap leaves everything else byte for byte. Decryption proves only that header and content belong together; whose
+file it is the reader compares itself.
 
 Sans-I/O. Keys come as arguments; joserfc makes its own content keys and IVs.
 """
@@ -149,7 +149,7 @@ def _open(data: bytes, typ: Typ, name: str, ring: Ring, provider: str | None, mi
     for member in ("protected", "iv", "ciphertext", "tag"):
         _decode(document[member])
     message = jwe.decrypt_json(
-        cast(jwe.GeneralJSONSerialization, {**document, "recipients": [mine]}),
+        cast("jwe.GeneralJSONSerialization", {**document, "recipients": [mine]}),
         ring[mine["header"]["kid"]],
         registry=_registry(KEK_ALG),
     )
