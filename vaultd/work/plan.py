@@ -81,7 +81,7 @@ class Pool:
             self._joined, self._catalog = roster, house.catalog
         known = self._routes.get((fmt, model))
         if known is None:
-            known = route(roster, house.catalog, house.config, fmt, model)
+            known = route(roster, house.catalog, fmt, model)
             if len(self._routes) >= _ROUTES:
                 self._routes.clear()
             self._routes[fmt, model] = known

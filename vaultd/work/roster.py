@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from vaultd.config.model import Compat, Config, KeyEntry
+from vaultd.config.model import Alias, Compat, CompatKey, Config, KeyEntry
 from vaultd.secret import Secret
 from vaultd.vault.credential import Credential, Settings
 
@@ -64,32 +64,31 @@ def _key(provider: str, entry: KeyEntry) -> Credential:
             proxy_url=Secret(entry.proxy_url) if entry.proxy_url else None,
             base_url=entry.base_url,
             headers=entry.headers,
-            models=tuple((model.name, model.alias or model.name) for model in entry.models),
+            models=_aliases(entry.models),
         ),
         source="config",
     )
 
 
 def _compat(compat: Compat) -> Iterator[Credential]:
-    """One per key; an endpoint with no keys is asked without one. Its models and headers are its provider's."""
-    if not compat.api_key_entries:
-        yield _compat_credential(compat, "", Settings(base_url=compat.base_url, headers=compat.headers))
-    for entry in compat.api_key_entries:
-        settings = Settings(
-            priority=entry.priority,
-            proxy_url=Secret(entry.proxy_url) if entry.proxy_url else None,
-            base_url=compat.base_url,
-            headers=compat.headers,
+    """One per key; an endpoint with no keys is asked without one. Entries of one name may differ in all but the name."""
+    for entry in compat.api_key_entries or [CompatKey()]:
+        provider = compat.name.lower()
+        yield Credential(
+            id=config_id(provider, entry.api_key, compat.base_url),
+            provider=provider,
+            kind="key",
+            key=Secret(entry.api_key) if entry.api_key else None,
+            settings=Settings(
+                priority=entry.priority,
+                proxy_url=Secret(entry.proxy_url) if entry.proxy_url else None,
+                base_url=compat.base_url,
+                headers=compat.headers,
+                models=_aliases(compat.models),
+            ),
+            source="config",
         )
-        yield _compat_credential(compat, entry.api_key, settings)
 
 
-def _compat_credential(compat: Compat, key: str, settings: Settings) -> Credential:
-    return Credential(
-        id=config_id(compat.name, key, compat.base_url),
-        provider=compat.name,
-        kind="key",
-        key=Secret(key) if key else None,
-        settings=settings,
-        source="config",
-    )
+def _aliases(models: list[Alias]) -> tuple[tuple[str, str], ...]:
+    return tuple((model.name, model.alias or model.name) for model in models)

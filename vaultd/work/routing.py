@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cached_property
 from typing import Final
 
+import msgspec
+
 from vaultd.catalog.manifest import FormatName, Model, Provider
-from vaultd.catalog.models import Catalog, resolve
-from vaultd.config.model import Config
+from vaultd.catalog.models import Catalog, is_pattern, resolve
 from vaultd.pool import explain, pick
 from vaultd.pool.state import Member
 from vaultd.vault.credential import Credential
@@ -28,16 +28,12 @@ _EXPLICIT: Final = re.compile(r"([^/:]{1,64})://(.+)", re.DOTALL)
 _LONGEST_NAME: Final = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Route:
     """Who serves `model`, in tiers of equal standing."""
 
     model: str
     tiers: tuple[pick.Tier, ...]
-
-    @cached_property
-    def ids(self) -> frozenset[str]:
-        return frozenset(member.id for tier in self.tiers for member in tier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +45,8 @@ class _Match:
     listed: bool
 
 
-def route(roster: Mapping[str, Credential], catalog: Catalog, config: Config, fmt: FormatName, asked: str) -> Route:
-    """Raises Refusal where nobody can serve `asked` in `fmt`, with the reason and the next action."""
-    name = "gpt-5-codex" if config.force_gpt_5_codex and asked.lower() == "gpt-5" else asked
+def route(roster: Mapping[str, Credential], catalog: Catalog, fmt: FormatName, name: str) -> Route:
+    """Raises Refusal where nobody can serve `name` in `fmt`, with the reason and the next action."""
     if not name or len(name) > _LONGEST_NAME:
         raise Refusal(400, "bad-request", "the request names no model" if not name else "the model name is too long")
     explicit = _EXPLICIT.fullmatch(name)
@@ -85,7 +80,7 @@ def serves(credential: Credential, provider: Provider, name: str) -> tuple[Model
     model = resolve(provider, name)
     if model is None:
         return None
-    return model, any(listed.id.lower() == name.lower() for listed in provider.models)
+    return model, listed(provider, name) is not None
 
 
 def excluded(credential: Credential, name: str) -> bool:
@@ -110,40 +105,25 @@ def _listed(credential: Credential, provider: Provider) -> Iterator[Model]:
     if credential.settings.models:
         names: Iterable[str] = (alias for _, alias in credential.settings.models)
     else:
-        names = (model.id for model in provider.models if not is_pattern(model.id))
+        names = (model.id for model in provider.models if not is_pattern(model))
     for name in names:
         served = serves(credential, provider, name)
         if served is not None:
             yield served[0]
 
 
-def is_pattern(model_id: str) -> bool:
-    return "*" in model_id or "?" in model_id
-
-
 def _by_alias(credential: Credential, provider: Provider, name: str) -> tuple[Model, bool] | None:
     """An operator's list replaces the catalogue; the facts of a model the catalogue knows stay."""
     for upstream, alias in credential.settings.models:
         if alias.lower() == name.lower():
-            known = resolve(provider, upstream)
-            facts = Model(id=alias) if known is None else known
-            return _renamed(facts, alias, upstream), True
+            known = listed(provider, alias) or resolve(provider, upstream) or Model(id=alias)
+            return msgspec.structs.replace(known, id=alias, upstream="" if alias == upstream else upstream), True
     return None
 
 
-def _renamed(model: Model, alias: str, upstream: str) -> Model:
-    """`model` under another id, sent to the vendor as `upstream`."""
-    return Model(
-        id=alias,
-        upstream="" if alias == upstream else upstream,
-        context=model.context,
-        max_output=model.max_output,
-        thinking=model.thinking,
-        input=model.input,
-        output=model.output,
-        created=model.created,
-        display_name=model.display_name,
-    )
+def listed(provider: Provider, name: str) -> Model | None:
+    """The model of exactly that id, in any case: patterns do not count."""
+    return next((model for model in provider.models if model.id.lower() == name.lower()), None)
 
 
 def _by_name(roster: Mapping[str, Credential], catalog: Catalog, name: str) -> list[_Match]:
@@ -201,11 +181,10 @@ def _nobody(
 
 def _vendors(catalog: Catalog, name: str, wanted: str) -> list[Provider]:
     """Who would serve `name` if only there were a credential: those that list it before those whose pattern matches."""
-    providers = [entry.provider for entry in catalog.providers.values()]
     if wanted:
-        return [provider for provider in providers if provider.id.lower() == wanted.lower()]
-    knowing = [provider for provider in providers if resolve(provider, name) is not None]
-    listing = [p for p in knowing if any(model.id.lower() == name.lower() for model in p.models)]
+        return [entry.provider for entry in catalog.providers.values() if entry.provider.id == wanted.lower()]
+    knowing = [provider for provider, _ in catalog.serving(name)]
+    listing = [provider for provider in knowing if listed(provider, name)]
     return sorted(listing or knowing, key=lambda provider: (provider.oauth is None, provider.id))
 
 
