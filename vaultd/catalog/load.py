@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from vaultd.catalog.manifest import Entry, Model, OAuth, Origins, Provider, duration
-from vaultd.catalog.models import Catalog, with_facts
+from vaultd.catalog.models import Catalog, with_alias_facts, with_facts
 from vaultd.config import yaml
 from vaultd.config.model import Compat, Config
 from vaultd.errors import Misconfigured
@@ -91,7 +91,8 @@ class _Draft:
         self._check(provider)
         if config.force_gpt_5_codex:
             provider = _with_gpt_5_codex(provider)
-        return Entry(provider=with_facts(provider, config.models), origins=self.origins, raw=self.raw)
+        provider = with_alias_facts(with_facts(provider, config.models))
+        return Entry(provider=provider, origins=self.origins, raw=self.raw)
 
     def wrong(self, path: str, message: str) -> Misconfigured:
         """The error at `path`, naming the file that holds that leaf."""
@@ -135,7 +136,7 @@ class _Draft:
             raise self.wrong(key, "must be https (http is for loopback only)")
 
     def _check_sign_in(self, oauth: OAuth, endpoints: dict[str, str]) -> None:
-        """What the flow will ask for is there, so that a gap is an error at start and not in the middle of a sign-in."""
+        """What the flow will ask for is there: a gap is an error at start, not in the middle of a sign-in."""
         if oauth.issuer:
             self._check_endpoint("oauth.issuer", oauth.issuer)
         else:

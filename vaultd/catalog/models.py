@@ -82,6 +82,18 @@ def with_facts(provider: Provider, facts: Sequence[ModelFacts]) -> Provider:
     return msgspec.structs.replace(provider, models=models)
 
 
+def with_alias_facts(provider: Provider) -> Provider:
+    """An alias (`upstream`) says only what is its own; the rest are the facts of the model it stands for."""
+    known = {model.id: model for model in provider.models if not model.upstream}
+
+    def filled(model: Model) -> Model:
+        meant = known.get(model.upstream)
+        own = {"id": model.id, "upstream": model.upstream, "effort": model.effort}
+        return msgspec.structs.replace(meant, **own) if meant else model
+
+    return msgspec.structs.replace(provider, models=[filled(model) for model in provider.models])
+
+
 def _over(model: Model, fact: ModelFacts) -> Model:
     changes: dict[str, object] = {}
     if fact.context is not None:
