@@ -77,6 +77,8 @@ class AwaitRedirect:
     redirect_uri: str
     state: str = field(repr=False)
     issuer: str = ""
+    #: The issuer promised to name itself: an answer without `iss` is then refused too (RFC 9207 §2.4).
+    issuer_required: bool = False
     listen: bool = True
 
 

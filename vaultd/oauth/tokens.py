@@ -16,7 +16,7 @@ class Tokens:
     access: Secret
     refresh: Secret | None = None
     id_token: Secret | None = None
-    token_type: str = "Bearer"
+    token_type: str = "Bearer"  # noqa: S105 - a kind
     scope: str = ""
     issued_at: float = 0.0
     expires_at: float = 0.0
@@ -46,3 +46,5 @@ class Grant:
 
     tokens: Tokens
     account: Account | None = None
+    #: What the person should hear of: an `expires_in` that makes no sense, a project that could not be set up.
+    warnings: tuple[str, ...] = ()
