@@ -1,0 +1,459 @@
+"""What a pretend vendor knows: accounts, codes, token families, device sign-ins, and what was asked of it.
+
+`Vendor` is the one owner of it all and the only one who writes it. No HTTP here: a refusal is a `GrantError`, and the
+handlers put it in the vendor's own words. Every secret made here holds the word CANARY, so
+that one search finds a leak.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import re
+import secrets
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from vaultd.sandbox.switches import Fault, Switches
+from vaultd.sandbox.vendors import Rules
+
+#: RFC 6749 §4.1.2 recommends at most ten minutes for a code.
+CODE_SECONDS = 600
+
+#: Requests kept per vendor: more than any test asks for, and bounded for a demo that stays up.
+HITS_KEPT = 500
+
+
+class GrantError(Exception):
+    """A grant or token was refused. `code` is the RFC 6749 §5.2 / RFC 8628 §3.5 error value."""
+
+    def __init__(self, code: str, why: str, *, detail: str = "") -> None:
+        super().__init__(why)
+        self.code = code
+        self.why = why
+        #: A vendor's finer word for the same refusal (`refresh_token_reused`).
+        self.detail = detail or code
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who signs in. One person may have several accounts; members of a team share one account."""
+
+    email: str
+    person: str
+    account: str
+    plan: str = "plus"
+    phone: str = ""
+
+    @classmethod
+    def of(cls, vendor: str, given: str | Mapping[str, str]) -> Account:
+        """From the `account` switch: what is not said follows from the email, always the same way."""
+        said = {"email": given} if isinstance(given, str) else dict(given)
+        email = said.get("email") or (f"{vendor}@example.com" if "phone" not in said else "")
+        seed = email or said.get("phone", "")
+        said = {"person": _uuid(f"person:{seed}"), "account": _uuid(f"account:{seed}")} | said
+        return cls(**said | {"email": email})
+
+
+@dataclass(slots=True)
+class Code:
+    """An authorization code: single use; a second use revokes what the first one gave (RFC 6749 §4.1.2)."""
+
+    value: str = field(repr=False)
+    account: Account
+    redirect_uri: str
+    challenge: str
+    state: str
+    scope: str
+    offline: bool
+    expires_at: float
+    family: Family | None = None
+
+
+@dataclass(slots=True)
+class Family:
+    """All tokens that descend from one sign-in. Replaying a rotated refresh token kills the whole family."""
+
+    id: str
+    account: Account
+    scope: str
+    refresh: str = field(default="", repr=False)
+    #: Rotated refresh tokens and when they were.
+    retired: dict[str, float] = field(default_factory=dict, repr=False)
+    alive: bool = True
+    renewals: int = 0
+
+
+@dataclass(slots=True)
+class Access:
+    """One access token. `api_key` is what iFlow derives from it."""
+
+    value: str = field(repr=False)
+    family: Family
+    expires_at: float
+    api_key: str = field(default="", repr=False)
+    revoked: bool = False
+
+
+@dataclass(slots=True)
+class Device:
+    """A device sign-in under way."""
+
+    device_code: str = field(repr=False)
+    user_code: str
+    account: Account
+    challenge: str
+    scope: str
+    expires_at: float
+    pending_left: int
+    slow_downs_left: int
+    verdict: Literal["waiting", "approved", "denied", "expired", "used"] = "waiting"
+
+
+@dataclass(slots=True)
+class Hit:
+    """One request that reached the vendor, whole: for tests in this process. `masked` is what leaves it."""
+
+    at: str
+    method: str
+    path: str
+    query: list[tuple[str, str]] = field(repr=False)
+    headers: list[tuple[str, str]] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+    #: The sandbox's clock.
+    when: float = 0.0
+    status: int = 0
+    disconnected: bool = False
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+    def masked(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "method": self.method,
+            "path": self.path,
+            "query": [[name, shown(name, value)] for name, value in self.query],
+            "headers": [[name, shown(name, value)] for name, value in self.headers],
+            "body_bytes": len(self.body),
+            "when": self.when,
+            "status": self.status,
+            "disconnected": self.disconnected,
+        }
+
+
+@dataclass(slots=True)
+class Armed:
+    """A fault that is switched on, with what is left of it."""
+
+    fault: Fault
+    to_skip: int
+    left: int | None
+
+
+#: Headers and query parameters that carry a secret.
+_SECRET_NAMES = {"authorization", "x-api-key", "x-goog-api-key", "cookie", "key", "accesstoken", "code", "token"}
+
+
+def mask(value: str) -> str:
+    """Enough to tell two values apart, not enough to use one."""
+    return "sha256:" + hashlib.sha256(value.encode()).hexdigest()[:12]
+
+
+def shown(name: str, value: str) -> str:
+    """A header or parameter fit to leave the process: `Bearer sha256:…` where it is a secret."""
+    if name.lower() not in _SECRET_NAMES and "CANARY" not in value:
+        return value
+    scheme, space, rest = value.rpartition(" ")
+    return scheme + space + mask(rest)
+
+
+def challenge_of(verifier: str) -> str:
+    """RFC 7636 §4.6."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+def jwt(claims: Mapping[str, Any]) -> str:
+    """A JWT whose signature verifies nowhere: what it says is for display. The signature part holds CANARY."""
+    head, body = (
+        base64.urlsafe_b64encode(msgspec.json.encode(part)).rstrip(b"=").decode()
+        for part in ({"alg": "RS256", "typ": "JWT", "kid": "sandbox"}, claims)
+    )
+    # 43 characters are 256 bits: a length that decodes as base64url.
+    return f"{head}.{body}.CANARY{secrets.token_hex(18)}A"
+
+
+def _uuid(seed: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, seed))
+
+
+def _token(vendor: str, kind: str) -> str:
+    return f"{vendor}-{kind}-CANARY-{secrets.token_urlsafe(24)}"
+
+
+#: What the sandbox issued, as opposed to an API key a person made up.
+ISSUED = re.compile(r"^[a-z]+-(at|rt|code|dc|key)-CANARY-")
+
+
+class Vendor:
+    """One vendor's whole memory. `now` is its clock in unix seconds."""
+
+    def __init__(self, rules: Rules, now: Callable[[], float], access_seconds: float | None) -> None:
+        self.rules = rules
+        self.now = now
+        self._initial = Switches(access_seconds=access_seconds)
+        self._changed = asyncio.Event()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: switches, logins, records."""
+        self.switches = self._initial
+        self.faults: list[Armed] = []
+        self.codes: dict[str, Code] = {}
+        self.families: list[Family] = []
+        self.access: dict[str, Access] = {}
+        self.devices: dict[str, Device] = {}
+        self.consented: set[Account] = set()
+        #: Google: the project each account was given, and the polls of onboarding so far.
+        self.onboarded: dict[Account, str] = {}
+        self.onboard_polls: Counter[str] = Counter()
+        self.services_on: set[str] = set()
+        self.hits: deque[Hit] = deque(maxlen=HITS_KEPT)
+        self.counts: Counter[str] = Counter()
+        self.uses: Counter[str] = Counter()
+        self.released = asyncio.Event()
+        self.touch()
+
+    # -- switches ----------------------------------------------------------------------------------------------
+
+    def set(self, **changes: Any) -> None:
+        """Change switches by name. Raises msgspec.ValidationError for an unknown name or a wrong type."""
+        merged = msgspec.structs.asdict(self.switches) | changes
+        self.switches = msgspec.convert(merged, Switches)
+        self.touch()
+
+    def arm(self, fault: Fault) -> None:
+        self.faults.append(Armed(fault, fault.skip, fault.times or None))
+
+    def release(self) -> None:
+        """Let everything that hangs or stalls go on, and nothing hang any more until the next fault is armed."""
+        self.released.set()
+        self.released = asyncio.Event()
+
+    def touch(self) -> None:
+        """Something changed: wake who waits in `until`."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until `condition()` holds; looked at after every change."""
+        while not condition():
+            await self._changed.wait()
+
+    # -- authorization and tokens ------------------------------------------------------------------------------
+
+    @property
+    def person(self) -> Account:
+        """Who signs in next."""
+        return Account.of(self.rules.name, self.switches.account)
+
+    def authorize(
+        self, *, account: Account, redirect_uri: str, challenge: str, state: str, scope: str, offline: bool
+    ) -> Code:
+        code = Code(
+            _token(self.rules.name, "code"),
+            account,
+            redirect_uri,
+            challenge,
+            state,
+            scope,
+            offline,
+            self.now() + CODE_SECONDS,
+        )
+        self.codes[code.value] = code
+        return code
+
+    def redeem(self, value: str, *, redirect_uri: str, verifier: str, state: str) -> Access:
+        """The code grant, RFC 6749 §4.1.3 with RFC 7636 §4.6."""
+        code = self.codes.get(value)
+        if code is None:
+            raise GrantError("invalid_grant", "unknown authorization code")
+        if code.family is not None:
+            self.kill(code.family)
+            self.counts["code_replays"] += 1
+            raise GrantError("invalid_grant", "the code was used before; its tokens are revoked")
+        if code.expires_at <= self.now():
+            raise GrantError("invalid_grant", "the code has expired")
+        if not _same_redirect(code.redirect_uri, redirect_uri):
+            raise GrantError("invalid_grant", "redirect_uri differs from the authorization request's")
+        if code.challenge and challenge_of(verifier) != code.challenge:
+            raise GrantError("invalid_grant", "PKCE verification failed")
+        if verifier and not code.challenge:
+            raise GrantError("invalid_grant", "code_verifier without code_challenge")
+        if self.rules.exchange_state and state != code.state:
+            raise GrantError("invalid_grant", "state differs from the authorization request's")
+        code.family = self._sign_in(code.account, code.scope, refreshable=code.offline)
+        return self._issue(code.family)
+
+    def _sign_in(self, account: Account, scope: str, *, refreshable: bool) -> Family:
+        family = Family(f"{self.rules.name}-{len(self.families) + 1}", account, scope)
+        if refreshable:
+            family.refresh = _token(self.rules.name, "rt")
+        self.families.append(family)
+        self.counts["sign_ins"] += 1
+        return family
+
+    def _issue(self, family: Family) -> Access:
+        access = Access(_token(self.rules.name, "at"), family, self.now() + self.access_seconds)
+        self.access[access.value] = access
+        self.touch()
+        return access
+
+    @property
+    def access_seconds(self) -> float:
+        stated = self.switches.access_seconds
+        return self.rules.access_seconds if stated is None else stated
+
+    def renew(self, refresh: str) -> Access:
+        """The refresh grant, RFC 6749 §6, with rotation and reuse detection, RFC 9700 §4.14.2."""
+        family = next((f for f in self.families if refresh and (refresh == f.refresh or refresh in f.retired)), None)
+        if family is None:
+            raise GrantError("invalid_grant", "unknown refresh token", detail="refresh_token_invalidated")
+        if not family.alive:
+            raise GrantError("invalid_grant", "this login was revoked", detail="refresh_token_invalidated")
+        retired_at = family.retired.get(refresh)
+        if retired_at is not None and self.now() - retired_at >= self.switches.grace_seconds:
+            self.kill(family)
+            self.counts["reuse_events"] += 1
+            raise GrantError("invalid_grant", "the refresh token was used before", detail="refresh_token_reused")
+        if (self.switches.refresh or self.rules.refresh) == "rotate":
+            family.retired.setdefault(family.refresh, self.now())
+            family.refresh = _token(self.rules.name, "rt")
+        family.renewals += 1
+        self.counts["renewals"] += 1
+        return self._issue(family)
+
+    def kill(self, family: Family) -> None:
+        """Revoke all tokens of one sign-in."""
+        family.alive = False
+        for access in self.access.values():
+            if access.family is family:
+                access.revoked = True
+        self.touch()
+
+    def revoke(self, token: str) -> None:
+        """RFC 7009: either token ends the sign-in; an unknown one is no error (§2.2)."""
+        for family in self.families:
+            if token == family.refresh or token in family.retired:
+                self.kill(family)
+        if token in self.access:
+            self.kill(self.access[token].family)
+        self.counts["revocations"] += 1
+
+    def sign_out(self, email: str = "") -> None:
+        """The person ends her logins at the vendor's own page; no email is everybody."""
+        for family in self.families:
+            if email in ("", family.account.email):
+                self.kill(family)
+
+    def expire(self, email: str = "") -> None:
+        """Let the access tokens of `email`, or of everybody, be past their expiry."""
+        for access in self.access.values():
+            if email in ("", access.family.account.email):
+                access.expires_at = self.now()
+
+    def live(self, value: str) -> Access:
+        """The access token or derived key that `value` is. Raises GrantError `invalid_token` (RFC 6750 §3.1)."""
+        access = self.access.get(value) or next(
+            (a for a in self.access.values() if a.api_key and a.api_key == value), None
+        )
+        self.uses[mask(value)] += 1
+        if access is None:
+            raise GrantError("invalid_token", "unknown token", detail="token_invalidated")
+        if access.revoked:
+            raise GrantError("invalid_token", "the token was revoked", detail="token_revoked")
+        if access.expires_at <= self.now():
+            raise GrantError("invalid_token", "the token has expired", detail="token_expired")
+        return access
+
+    def derive_key(self, access: Access) -> str:
+        """iFlow: an API key per access token, dead when that token is."""
+        access.api_key = access.api_key or _token(self.rules.name, "key")
+        return access.api_key
+
+    # -- device sign-in ----------------------------------------------------------------------------------------
+
+    def start_device(self, *, challenge: str, scope: str) -> Device:
+        switches = self.switches
+        device = Device(
+            device_code=_token(self.rules.name, "dc"),
+            # RFC 8628 §6.1: consonants only, so that no word is spelt.
+            user_code="-".join("".join(secrets.choice("BCDFGHJKLMNPQRSTVWXZ") for _ in range(4)) for _ in range(2)),
+            account=self.person,
+            challenge=challenge,
+            scope=scope,
+            expires_at=self.now() + switches.device_seconds,
+            pending_left=switches.pending_polls,
+            slow_downs_left=switches.slow_downs,
+        )
+        self.devices[device.device_code] = device
+        self.touch()
+        return device
+
+    def decide_device(self, user_code: str, verdict: Literal["approved", "denied", "expired"]) -> bool:
+        """The person at the device page. False where no such code waits."""
+        typed = re.sub(r"[^A-Z]", "", user_code.upper())
+        for device in self.devices.values():
+            if device.user_code.replace("-", "") == typed and device.verdict == "waiting":
+                device.verdict = verdict
+                self.touch()
+                return True
+        return False
+
+    def poll_device(self, device_code: str) -> Device:
+        """RFC 8628 §3.5. Returns the approved sign-in, once."""
+        device = self.devices.get(device_code)
+        self.counts["device_polls"] += 1
+        if device is None or device.verdict == "used":
+            raise GrantError("invalid_grant", "unknown device code")
+        if device.slow_downs_left:
+            device.slow_downs_left -= 1
+            raise GrantError("slow_down", "polling too fast")
+        if device.pending_left:
+            device.pending_left -= 1
+            raise GrantError("authorization_pending", "the person has not approved yet")
+        by_itself: dict[str, Literal["approved", "denied", "expired"]]
+        by_itself = {"auto": "approved", "deny": "denied", "expire": "expired"}
+        if device.verdict == "waiting":
+            device.verdict = by_itself.get(self.switches.device, "waiting")
+        if device.verdict == "expired" or device.expires_at <= self.now():
+            raise GrantError("expired_token", "the device code has expired")
+        if device.verdict == "denied":
+            raise GrantError("access_denied", "the person said no")
+        if device.verdict == "waiting":
+            raise GrantError("authorization_pending", "the person has not approved yet")
+        device.verdict = "used"
+        return device
+
+    def redeem_device(self, device_code: str, verifier: str) -> Access:
+        """The device grant, RFC 8628 §3.4."""
+        known = self.devices.get(device_code)
+        if known is not None and known.challenge and challenge_of(verifier) != known.challenge:
+            raise GrantError("invalid_grant", "PKCE verification failed")
+        device = self.poll_device(device_code)
+        return self._issue(self._sign_in(device.account, device.scope, refreshable=True))
+
+
+def _same_redirect(registered: str, presented: str) -> bool:
+    """Exact, but for the Codex device dialect, whose code is bound to the vendor's own callback on whichever host."""
+    suffix = "/deviceauth/callback"
+    return registered == presented or (registered == suffix and presented.endswith(suffix))
