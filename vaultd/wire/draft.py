@@ -1,0 +1,58 @@
+"""Edits to one request body, gathered before anything is written: hooks, rules and the model's name each add theirs.
+
+Reads see earlier edits, and only members that differ in the end are spliced, so that nothing asked for is no change.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from vaultd.wire.members import DELETE, Members
+
+
+class Draft:
+    """One candidate's version of a request body."""
+
+    __slots__ = ("_edits", "_members")
+
+    def __init__(self, members: Members) -> None:
+        self._members = members
+        self._edits: dict[str, bytes | None] = {}
+
+    def __contains__(self, name: str) -> bool:
+        if name in self._edits:
+            return self._edits[name] is not DELETE
+        return name in self._members
+
+    def raw(self, name: str) -> bytes | None:
+        """The member's JSON text, or None."""
+        if name in self._edits:
+            return self._edits[name]
+        return self._members.raw(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The member's value, decoded: a copy, to be given back by `set`."""
+        if name in self._edits:
+            edit = self._edits[name]
+            return default if edit is DELETE else msgspec.json.decode(edit)
+        return self._members.get(name, default)
+
+    def set(self, name: str, value: Any) -> None:
+        self.set_raw(name, msgspec.json.encode(value))
+
+    def set_raw(self, name: str, text: bytes) -> None:
+        if self._members.raw(name) == text:
+            self._edits.pop(name, None)
+        else:
+            self._edits[name] = text
+
+    def drop(self, name: str) -> None:
+        if name in self._members:
+            self._edits[name] = DELETE
+        else:
+            self._edits.pop(name, None)
+
+    def body(self) -> bytes:
+        return self._members.splice(self._edits) if self._edits else self._members.body

@@ -1,0 +1,1 @@
+"""OpenAI Chat Completions: `POST /v1/chat/completions`. `face` is what a relay of the same format needs to know."""

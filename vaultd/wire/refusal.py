@@ -1,0 +1,34 @@
+"""Why a request is not served, before any grammar has given it a shape. Each format writes its own (`formats`)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from vaultd.errors import VaultdError
+
+Kind = Literal[
+    "no-such-model",
+    "no-credential",
+    "cooling",
+    "sign-in-required",
+    "not-implemented",
+    "unauthorized",
+    "forbidden",
+    "bad-request",
+    "too-large",
+    "upstream",
+]
+
+
+class Refusal(VaultdError):  # noqa: N818 - named for what it is, like its siblings
+    """A request that gets an error for an answer: its true status, and a message that names the reason.
+
+    `retry_after` is in seconds, None where nobody knows.
+    """
+
+    def __init__(self, status: int, kind: Kind, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind: Kind = kind
+        self.message = message
+        self.retry_after = retry_after

@@ -1,0 +1,14 @@
+"""Tokens of one answer, counted the same way for every format."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Usage(NamedTuple):
+    """`input` holds the cached tokens and `output` the reasoning ones, whatever the format's own custom."""
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    reasoning: int = 0
