@@ -1,0 +1,43 @@
+"""`chat-stream-usage`: a chat stream states its tokens only when asked; we ask where we count, and take out what the
+client did not ask for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from vaultd.catalog.hooks.shape import Asked, Body, Change, RequestHook
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[msgspec.Raw] = []
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_chunk: Final = msgspec.json.Decoder(_Chunk)
+
+
+def _edit(body: Body, asked: Asked) -> None:
+    if asked.action != "stream" or not asked.accounting or asked.usage_asked:
+        return
+    options = body.get("stream_options")
+    body.set("stream_options", (options if isinstance(options, dict) else {}) | {"include_usage": True})
+
+
+def _answer(asked: Asked) -> Change | None:
+    if asked.action != "stream" or not asked.accounting or asked.usage_asked:
+        return None
+    return Change(_without_usage, mark=b'"choices":[]')
+
+
+def _without_usage(data: bytes) -> bytes | None:
+    """The chunk that `include_usage` adds has usage and no choices; every other chunk passes as it is."""
+    try:
+        chunk = _chunk.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return data
+    return None if not chunk.choices and bytes(chunk.usage) != b"null" else data
+
+
+HOOK: Final = RequestHook(edit=_edit, answer=_answer)

@@ -1,0 +1,98 @@
+"""`codex-body`: the ChatGPT backend streams only, keeps nothing, and refuses members that the Responses API has.
+
+What it refuses was recorded from CLIProxyAPI's history (its fixes after a 400 of the vendor's). No instructions are
+made up: an absent text becomes an empty one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from vaultd.catalog.hooks.shape import Asked, Body, RequestHook
+
+#: Members the backend answers with 400.
+REFUSED: Final = (
+    "max_output_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "truncation",
+    "user",
+    "stream_options",
+    "safety_identifier",
+    "prompt_cache_retention",
+)
+#: The prefix an item's id must have; an id of another kind is dropped, for the backend would look for it and fail.
+_PREFIXES: Final = {
+    "message": "msg_",
+    "reasoning": "rs_",
+    "function_call": "fc_",
+    "custom_tool_call": "ctc_",
+    "custom_tool_call_output": "ctco_",
+}
+_LONGEST_ID: Final = 64
+#: Only where one of these stands in the input is it worth parsing: a 170 kB turn has none.
+_SUSPECTS: Final = (b'"id"', b'"system"', b'"reasoning"')
+
+
+def _edit(body: Body, asked: Asked) -> None:
+    body.set_raw("store", b"false")
+    body.set_raw("stream", b"true")
+    if body.raw("instructions") in {None, b"null"}:
+        body.set_raw("instructions", b'""')
+    for name in REFUSED:
+        body.drop(name)
+    if body.raw("service_tier") not in {None, b'"priority"'}:
+        body.drop("service_tier")
+    if body.raw("prompt_cache_key") in {b'""', b"null"}:
+        body.drop("prompt_cache_key")
+    text = body.raw("input") or b""
+    if text.startswith(b'"'):
+        part = {"type": "input_text", "text": body.get("input")}
+        body.set("input", [{"type": "message", "role": "user", "content": [part]}])
+    elif any(suspect in text for suspect in _SUSPECTS):
+        _edit_input(body)
+
+
+def _edit_input(body: Body) -> None:
+    items = body.get("input")
+    if not isinstance(items, list):
+        return
+    kept = [_accepted(item) for item in items if not _unknown_reasoning(item)]
+    if kept != items:
+        body.set("input", kept)
+
+
+def _unknown_reasoning(item: Any) -> bool:
+    """Reasoning that the vendor was told not to store, without its encrypted text: an id that leads nowhere."""
+    return isinstance(item, dict) and item.get("type") == "reasoning" and not item.get("encrypted_content")
+
+
+def _accepted(item: Any) -> Any:
+    if not isinstance(item, dict):
+        return item
+    item = dict(item)
+    if item.get("role") == "system":
+        item["role"] = "developer"
+    kind = item.get("type", "message" if "role" in item else "")
+    prefix, given = _PREFIXES.get(kind), item.get("id")
+    if prefix and given is not None and not (isinstance(given, str) and _fits(given, prefix)):
+        del item["id"]
+    return item
+
+
+def _fits(given: str, prefix: str) -> bool:
+    return given.startswith(prefix) and len(given) <= _LONGEST_ID
+
+
+def _mend(body: Body, error: bytes) -> bool:
+    """Encrypted reasoning is readable to the account that made it alone: refused, it is dropped, once."""
+    items = body.get("input")
+    if b"encrypted_content" not in error or not isinstance(items, list):
+        return False
+    kept = [item for item in items if not (isinstance(item, dict) and item.get("type") == "reasoning")]
+    body.set("input", kept)
+    return len(kept) < len(items)
+
+
+HOOK: Final = RequestHook(edit=_edit, mend=_mend)

@@ -1,0 +1,51 @@
+"""`gemini-envelope`: Code Assist (`/v1internal`) is Gemini in an envelope, `{model, project, request}` there and
+`{response}` back. A client that speaks with the envelope gets it; any other gets plain Gemini."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from vaultd.catalog.hooks.shape import Asked, Change, RequestHook
+
+
+class _Answer(msgspec.Struct):
+    response: msgspec.Raw | None = None
+
+
+_answer_decoder: Final = msgspec.json.Decoder(_Answer)
+
+
+def _wrap(body: bytes, asked: Asked) -> bytes:
+    """The client's own envelope with model and project set, or a new one. Counting takes neither (Gemini CLI)."""
+    edits: dict[str, bytes | None] = {"request": body}
+    if asked.action != "count":
+        edits["model"] = msgspec.json.encode(asked.model)
+        if asked.project:
+            edits["project"] = msgspec.json.encode(asked.project)
+    if asked.envelope is not None:
+        return asked.envelope.splice(edits)
+    members = b",".join(msgspec.json.encode(name) + b":" + text for name, text in edits.items() if text is not None)
+    return b"{" + members + b"}"
+
+
+def _answer(asked: Asked) -> Change | None:
+    return None if asked.envelope is not None else Change(unwrapped)
+
+
+def unwrapped(data: bytes) -> bytes:
+    """What is in the envelope; anything else (an error, a count) as it is."""
+    try:
+        inner = _answer_decoder.decode(data).response
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return data
+    return data if inner is None else bytes(inner)
+
+
+def wrapped(data: bytes) -> bytes:
+    """For a client that speaks with the envelope, the answer of a vendor that does not."""
+    return b'{"response":' + data + b"}"
+
+
+HOOK: Final = RequestHook(wrap=_wrap, answer=_answer)

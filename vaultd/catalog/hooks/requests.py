@@ -1,0 +1,17 @@
+"""Request hooks by name: what a vendor's backend insists on and no manifest leaf can say.
+
+A manifest names them in `api.hooks`. Each is a row of docs/honest-relay.md; there are no others.
+"""
+
+from __future__ import annotations
+
+from vaultd.catalog.hooks import req_anthropic, req_chat_usage, req_codex, req_gemini, req_gemini_envelope
+from vaultd.catalog.hooks.shape import RequestHook
+
+REQUEST_HOOKS: dict[str, RequestHook] = {
+    "anthropic-fixes": req_anthropic.HOOK,
+    "chat-stream-usage": req_chat_usage.HOOK,
+    "codex-body": req_codex.HOOK,
+    "gemini-envelope": req_gemini_envelope.HOOK,
+    "gemini-fixes": req_gemini.HOOK,
+}
