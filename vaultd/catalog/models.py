@@ -84,11 +84,12 @@ def with_facts(provider: Provider, facts: Sequence[ModelFacts]) -> Provider:
 
 def with_alias_facts(provider: Provider) -> Provider:
     """An alias (`upstream`) says only what is its own; the rest are the facts of the model it stands for."""
-    known = {model.id: model for model in provider.models if not model.upstream}
+    known = {model.id: model for model in provider.models}
+    unsaid = msgspec.structs.asdict(Model(id=""))
 
     def filled(model: Model) -> Model:
         meant = known.get(model.upstream)
-        own = {"id": model.id, "upstream": model.upstream, "effort": model.effort}
+        own = {name: value for name, value in msgspec.structs.asdict(model).items() if value != unsaid[name]}
         return msgspec.structs.replace(meant, **own) if meant else model
 
     return msgspec.structs.replace(provider, models=[filled(model) for model in provider.models])

@@ -16,7 +16,7 @@ _MODEL: Final = (
     "display-name max-context-length force-mapping is-compat thinking image input-modalities output-modalities"
 )
 _RULE_MODEL: Final = "from-protocol headers match not-match exist not-exist"
-_LATER: Final = {
+LATER: Final = {
     "": (
         "ampcode antigravity antigravity-signature-bypass-strict antigravity-signature-cache-enabled "
         "auth-auto-refresh-workers claude-code claude-header-defaults codex codex-header-defaults "
@@ -73,7 +73,7 @@ def fold(raw: dict[str, Any], warnings: list[str]) -> None:
 def set_aside_later_keys(raw: dict[str, Any]) -> list[str]:
     """Removes the keys only later versions of CLIProxyAPI have, in place, and returns their dotted names."""
     found: list[str] = []
-    for where, names in _LATER.items():
+    for where, names in LATER.items():
         for place, mapping in _at(raw, where):
             for name in names.split():
                 if name in mapping:
