@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from vaultd.cli.main import run
@@ -13,11 +12,12 @@ if TYPE_CHECKING:
     from vaultd.house import House
 
 
-def _serve(house: House, host: str, port: int) -> Awaitable[None]:
+async def _serve(house: House, host: str, port: int) -> None:
     """Imported only when asked for: `vaultd --help` must not pay for an HTTP server."""
-    from vaultd.server.run import serve  # noqa: PLC0415
+    from vaultd.server import admin, run  # noqa: PLC0415
 
-    return serve(house, host, port)
+    async with admin.listening(house):
+        await run.serve(house, host, port)
 
 
 def main() -> None:

@@ -1,26 +1,51 @@
 """Builds config, catalogue, keys, owner, network and renewer once, and replaces config and catalogue whole on reload.
 
 Passed by argument, never a global. Nobody keeps `house.config` or `house.catalog` across an await: a reload swaps them.
-No decision of any kind in here.
+No decision about a request or a credential in here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from vaultd.catalog.models import Catalog
-    from vaultd.config.model import Config
-    from vaultd.config.places import Places
-    from vaultd.net.client import Client
-    from vaultd.net.clock import Clock
-    from vaultd.vault.clients import ClientKeys
-    from vaultd.vault.keyring import Keyring
-    from vaultd.vault.owner import Owner
-    from vaultd.work.renew import Renewer
+from vaultd.catalog.load import load, shipped_folder
+from vaultd.catalog.models import Catalog
+from vaultd.config.load import Loaded, read
+from vaultd.config.model import Config
+from vaultd.config.places import Places
+from vaultd.errors import Misconfigured
+from vaultd.net import logs
+from vaultd.net.client import Client
+from vaultd.net.clock import Clock, SystemClock
+from vaultd.secret import Secret
+from vaultd.vault import keyring as keyrings
+from vaultd.vault.clients import ClientKeys
+from vaultd.vault.keyring import Keyring
+from vaultd.vault.owner import Owner
+from vaultd.vault.rootkey import Ask
+from vaultd.work import watch
+from vaultd.work.metrics import Metrics
+from vaultd.work.plan import Pool
+from vaultd.work.renew import Renewer
+from vaultd.work.tasks import Tasks
+
+_log = logging.getLogger("vaultd.house")
+
+#: What only a start can change; a reload that changes it says so.
+_AT_START = ("host", "port", "tls", "auth_dir", "vault")
+
+
+@dataclass
+class Daemon:
+    """That this house serves, since when and where. `address` is known once the server listens."""
+
+    started_at: float
+    address: str = ""
+    admin_socket: str = ""
 
 
 @dataclass
@@ -39,19 +64,158 @@ class House:
     client: Client
     clock: Clock
     renewer: Renewer
-    pool: Any
-    metrics: Any
+    pool: Pool
+    metrics: Metrics
+    #: None where this house only answers one command.
+    daemon: Daemon | None = None
+    #: Set once no new request is taken.
     draining: asyncio.Event = field(default_factory=asyncio.Event)
-    #: What the operator must hear at start and in `status`: one line each.
+    #: What the operator should know, one line each; from the configuration and the manifests.
     warnings: list[str] = field(default_factory=list)
+    #: What keeps the house from doing all it should: what → one line with the next action. Gone when it is mended.
+    troubles: dict[str, str] = field(default_factory=dict)
+    _tasks: Tasks = field(default_factory=Tasks)
+    _eye: watch.Eye | None = None
+    _seen: str = ""
+
+    async def start(self, pace: watch.Pace = watch.DEFAULT_PACE) -> None:
+        """Renews ahead of expiry and follows the files, until `close`."""
+        self._seen = watch.fingerprint(self._files())
+        self._eye = watch.Eye()
+        following = watch.follow(
+            self._eye,
+            proof=self.owner.folder,
+            folders=self._folders,
+            look=self.look,
+            trouble=lambda reason: self._trouble("file-events", reason),
+            pace=pace,
+        )
+        self._tasks.start("follow files", following)
+        self._tasks.start("renew", self.renewer.forever())
+
+    async def look(self) -> None:
+        """Takes up what changed in the files since the last look. Compares contents: an event is only a hint."""
+        seen = watch.fingerprint(self._files())
+        if seen != self._seen:
+            self._seen = seen
+            await self.reload("a file changed")
+        if await self.owner.rescan():
+            _log.info("credentials changed on disk")
+        await self.clients.rescan()
 
     async def reload(self, reason: str) -> None:
-        """Reads config and manifests again; a bad edit keeps the old ones and says why in `warnings`."""
-        raise NotImplementedError
+        """Reads configuration and manifests again. A bad edit keeps the old ones whole, and `troubles` says why."""
+        try:
+            loaded = read(self.env, self.config_option)
+            self._refuse_vanished(loaded)
+            catalog = load(shipped_folder(), loaded.places.providers_dir, loaded.config, loaded.source)
+        except Misconfigured as error:
+            self._trouble("config", f"the last good configuration is in use: {error}")
+            return
+        old, self.config, self.catalog = self.config, loaded.config, catalog
+        self.config_source, self.places = loaded.source, loaded.places
+        self.warnings[:] = _warnings(loaded, catalog, self.keyring)
+        self.clients.with_config_keys(self.config.api_keys)
+        self.client.use_proxy(self.config.proxy_url)
+        if self.daemon is not None:
+            set_up_log(self)
+        fixed = [name.replace("_", "-") for name in _AT_START if getattr(old, name) != getattr(self.config, name)]
+        self._trouble("restart", f"{', '.join(fixed)} changed: restart vaultd for it to count" if fixed else None)
+        self._trouble("config", None)
+        self.renewer.wake()
+        _log.info("configuration reloaded", extra={"reason": reason, "file": self.config_source})
 
     async def close(self) -> None:
-        raise NotImplementedError
+        await self._tasks.close()
+        if self._eye is not None:
+            self._eye.close()
+        await self.renewer.drain()
+        await self.client.close()
+
+    def secrets(self) -> Iterator[Secret]:
+        """Every secret in memory, for the log to leave out."""
+        for credential in self.owner.snapshot().values():
+            tokens = credential.tokens
+            held = (tokens.access, tokens.refresh, tokens.id_token, tokens.api_key) if tokens else ()
+            yield from (secret for secret in (credential.key, *held) if secret is not None)
+
+    def _refuse_vanished(self, loaded: Loaded) -> None:
+        """An editor that replaces by rename leaves a moment without a file, or with an empty one: no configuration."""
+        before, now = self.places.config_file, loaded.places.config_file
+        if before is not None and now is None:
+            raise Misconfigured(f"{before} is gone; put it back, or restart without one")
+        if now is not None and self.config != Config() and not now.read_bytes().strip():
+            raise Misconfigured(f"{now} is empty; write it again, or restart with it empty")
+
+    def _trouble(self, what: str, reason: str | None) -> None:
+        if reason is None:
+            self.troubles.pop(what, None)
+        elif self.troubles.get(what) != reason:
+            self.troubles[what] = reason
+            _log.warning(reason)
+
+    def _folders(self) -> list[Path]:
+        """Where changes are waited for. A linked config is watched at both ends: either may be replaced."""
+        folders = [self.owner.folder, self.owner.folder / ".vault" / "clients", self.places.providers_dir]
+        return [*folders, *(config.parent for config in self._configs())]
+
+    def _files(self) -> list[Path]:
+        return [*self._configs(), *self.places.providers_dir.glob("*.yaml")]
+
+    def _configs(self) -> list[Path]:
+        wanted = self.places.config_file or self.places.config_dir / "config.yaml"
+        return [wanted, wanted.resolve()]
 
 
-async def build(env: Mapping[str, str], config_option: str | None, *, for_daemon: bool) -> House:
-    raise NotImplementedError
+async def build(
+    env: Mapping[str, str], config_option: str | None, *, for_daemon: bool, ask: Ask | None = None
+) -> House:
+    """`ask` gets the vault's passphrase from a person, where it has one. Raises Misconfigured."""
+    loaded = read(env, config_option)
+    places, config = loaded.places, loaded.config
+    catalog = load(shipped_folder(), places.providers_dir, config, loaded.source)
+    named_key = places.key_file if config.vault.key_file else None
+    keyring = keyrings.unlock(places.auth_dir, env, named_key, places.config_dir / "root.key", ask=ask)
+    owner = Owner(keyring.credentials, keyring)
+    await owner.load()
+    clients = ClientKeys(keyring)
+    clients.with_config_keys(config.api_keys)
+    clock, client, metrics = SystemClock(), Client(config.proxy_url), Metrics()
+    house = House(
+        env=env,
+        config_option=config_option,
+        places=places,
+        config=config,
+        config_source=loaded.source,
+        catalog=catalog,
+        keyring=keyring,
+        owner=owner,
+        clients=clients,
+        client=client,
+        clock=clock,
+        renewer=Renewer(owner, lambda: house.catalog, client.send, clock),
+        pool=Pool(),
+        metrics=metrics,
+        daemon=Daemon(clock.now()) if for_daemon else None,
+        warnings=_warnings(loaded, catalog, keyring),
+    )
+    if for_daemon:
+        set_up_log(house)
+    return house
+
+
+def set_up_log(house: House) -> None:
+    file = house.places.state_dir / "logs" / "vaultd.log" if house.config.logging_to_file else None
+    logs.set_up(debug=house.config.debug, file=file, secrets=house.secrets)
+
+
+def _warnings(loaded: Loaded, catalog: Catalog, keyring: Keyring) -> list[str]:
+    root = keyring.root
+    made = [f"a new root key was made: {root.source}; back it up, nothing else opens the credentials"]
+    return [
+        *loaded.warnings,
+        *catalog.notes,
+        *keyring.warnings,
+        *(made if root.created else []),
+        *([root.warning] if root.warning else []),
+    ]

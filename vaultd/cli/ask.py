@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vaultd.cli import terminal
 from vaultd.net import local
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ async def _on_the_folder(call: Call, name: str, args: Mapping[str, Any]) -> Any:
     from vaultd.house import build  # noqa: PLC0415 - start-up time
     from vaultd.verbs import VERBS  # noqa: PLC0415
 
-    house = await build(call.env, call.config, for_daemon=False)
+    house = await build(call.env, call.config, for_daemon=False, ask=terminal.passphrase_asker())
     try:
         return await VERBS[name](house, args)
     finally:

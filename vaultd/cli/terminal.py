@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -21,6 +21,10 @@ from vaultd.secret import Secret
 
 #: A key is one line; vendors' longest are under 300 characters, service tokens (JWT) under 4 kB.
 _SECRET_LIMIT = 16 * 1024
+
+
+#: On every command that lists or shows something.
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 
 
 def safe(text: str) -> str:
@@ -83,6 +87,11 @@ def ask_secret(prompt: str) -> Secret:
     if not value or len(value) > _SECRET_LIMIT or any(char.isspace() or not char.isprintable() for char in value):
         raise click.UsageError(f"{prompt}: expected one line of text on stdin, without spaces")
     return Secret(value)
+
+
+def passphrase_asker() -> Callable[[], str] | None:
+    """Asks for the vault's passphrase, where a person is there to be asked."""
+    return (lambda: getpass.getpass("Passphrase of the vault: ")) if sys.stdin.isatty() else None
 
 
 def confirm(question: str) -> bool:

@@ -45,6 +45,10 @@ class Client:
         self._flows: dict[str, aiohttp.ClientSession] = {}
         self._relays: dict[str, aiohttp.ClientSession] = {}
 
+    def use_proxy(self, proxy_url: str) -> None:
+        """The configured proxy from now on; what is under way goes on as it began."""
+        self._proxy_url = proxy_url
+
     async def send(self, effect: Send, *, proxy: str | None = None) -> Reply:
         """Performs one `Send`. TryLater: no whole answer came. ProtocolError: it is not HTTP, or too large."""
         host = _checked_host(effect.url)

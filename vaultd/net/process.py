@@ -12,7 +12,7 @@ import resource
 import sys
 
 #: prctl(2), linux/prctl.h.
-_PR_SET_DUMPABLE = 4
+_PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
 
 
 def harden() -> None:
@@ -21,3 +21,9 @@ def harden() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def is_hardened() -> bool:
+    if sys.platform == "linux" and ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) != 0:
+        return False
+    return resource.getrlimit(resource.RLIMIT_CORE)[0] == 0

@@ -47,6 +47,9 @@ async def listening(house: House) -> AsyncIterator[Path]:
     await runner.setup()
     try:
         await web.SockSite(runner, bound).start()
+        if house.daemon is not None:
+            house.daemon.admin_socket = str(path)
+        _log.info("admin socket ready", extra={"file": str(path)})
         yield path
     finally:
         await runner.cleanup()
@@ -59,7 +62,7 @@ def make_app(house: House) -> web.Application:
 
     async def about(_request: web.Request) -> web.Response:
         config = str(house.places.config_file or "")
-        folder = str(house.places.auth_dir.resolve())
+        folder = str(house.owner.folder)
         return _json({"folder": folder, "config": config, "pid": os.getpid(), "version": __version__})
 
     async def verb(request: web.Request) -> web.Response:

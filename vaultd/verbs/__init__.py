@@ -10,7 +10,27 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from vaultd.house import House
+from vaultd.verbs import credentials, doctor, keys, models, status
 
 Verb = Callable[[House, Mapping[str, Any]], Awaitable[Any]]
 
-VERBS: Final[dict[str, Verb]] = {}
+VERBS: Final[dict[str, Verb]] = {
+    "status": status.status,
+    "doctor": doctor.doctor,
+    "logout": credentials.logout,
+    "credentials.list": credentials.list_,
+    "credentials.show": credentials.show,
+    "credentials.add": credentials.add,
+    "credentials.refresh": credentials.refresh,
+    "credentials.enable": credentials.enable,
+    "credentials.disable": credentials.disable,
+    "credentials.remove": credentials.remove,
+    "credentials.import": credentials.import_,
+    "keys.list": keys.list_,
+    "keys.create": keys.create,
+    "keys.get": keys.get,
+    "keys.enable": keys.enable,
+    "keys.disable": keys.disable,
+    "keys.delete": keys.delete,
+    "models.list": models.list_,
+}

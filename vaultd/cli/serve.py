@@ -1,0 +1,70 @@
+"""`vaultd serve`: the daemon. One line per fact on stderr; the server itself is handed in (`vaultd.__main__`)."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vaultd.cli import terminal
+from vaultd.cli.ask import Call, call_of
+
+if TYPE_CHECKING:
+    from vaultd.house import House
+
+
+@click.command()
+@click.option("--host", help="Listen address instead of the configured one.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port instead of the configured one; 0 takes a free one.")
+@click.pass_context
+def serve(ctx: click.Context, host: str | None, port: int | None) -> None:
+    """Run the daemon: keep every login fresh, and relay."""
+    _run(_serve(call_of(ctx), host, port))
+
+
+async def _serve(call: Call, host: str | None, port: int | None) -> None:
+    from vaultd.house import build  # noqa: PLC0415 - start-up time of every other command
+
+    house = await build(call.env, call.config, for_daemon=True, ask=terminal.passphrase_asker())
+    try:
+        await _first_key(house)
+        _announce(house)
+        await house.start()
+        await call.serve(
+            house, house.config.host if host is None else host, house.config.port if port is None else port
+        )
+    finally:
+        await house.close()
+
+
+async def _first_key(house: House) -> None:
+    """There is no open relay: with no client key anywhere, one is made. A journal must not hold it (THR-03)."""
+    if house.config.api_keys or house.clients.list():
+        return
+    key = await house.clients.create("default")
+    terminal.chat("no client key was configured, so one was made; shown by: vaultd keys get default")
+    if sys.stdout.isatty():
+        terminal.out(key.value.reveal())
+
+
+def _announce(house: House) -> None:
+    terminal.chat(f"configuration: {house.config_source}")
+    usable = sum(1 for row in house.pool.standings(house) if row.state == "available")
+    terminal.chat(f"credentials: {usable} usable of {len(house.pool.roster(house))}, sealed in {house.owner.folder}")
+    for file, reason in sorted(house.owner.refused().items()):
+        terminal.chat(f"not loaded: {file}: {reason}")
+    for line in house.warnings:
+        terminal.chat(f"warning: {line}")
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """On uvloop where it is installed (it is not made for every platform)."""
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        asyncio.run(work)
+    else:
+        uvloop.run(work)

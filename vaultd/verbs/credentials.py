@@ -1,0 +1,227 @@
+"""Credentials: seen, added, renewed, switched, removed. What leaves here names tokens by nobody's value.
+
+`row` is the one description of a credential for people; `status` shows the same.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from vaultd.effects import Effect, Flow, Now, Send, Wait
+from vaultd.errors import Misconfigured, SignInRequired
+from vaultd.house import House
+from vaultd.oauth.revoke import offered, revoke
+from vaultd.pool import explain
+from vaultd.vault.credential import Credential, Settings
+from vaultd.verbs.arguments import flag, secret, text
+from vaultd.work.drive import drive
+from vaultd.work.importing import read_token_file
+
+
+async def list_(house: House, _args: Mapping[str, Any]) -> Any:
+    rows = rows_of(house)
+    return {"data": rows, "count": len(rows), "refused": dict(house.owner.refused())}
+
+
+async def show(house: House, args: Mapping[str, Any]) -> Any:
+    credential = _named(house, args)
+    settings = credential.settings
+    return next(row for row in rows_of(house) if row["id"] == credential.id) | {
+        "created_at": _at(credential.created_at),
+        "renewed_at": _at(credential.renewed_at),
+        "generation": credential.generation,
+        "base_url": settings.base_url,
+        "projects": list(settings.projects),
+        "excluded_models": list(settings.excluded_models),
+        "models": [{"name": name, "alias": alias} for name, alias in settings.models],
+        "own_proxy": settings.proxy_url is not None,
+        "weight": settings.weight,
+        "facts": dict(credential.account.facts),
+    }
+
+
+async def add(house: House, args: Mapping[str, Any]) -> Any:
+    """Seals an API key, so that none need lie in YAML. The same label replaces its key."""
+    provider = house.catalog.provider(text(args, "provider"))
+    if not provider.keys:
+        ways = ", ".join(house.catalog.key_ids())
+        raise Misconfigured(f"{provider.id} takes no API key: `vaultd login --{provider.id}`, or one of: {ways}")
+    base_url = text(args, "base_url", "")
+    if base_url and (urlsplit(base_url).scheme not in {"http", "https"} or not urlsplit(base_url).hostname):
+        raise Misconfigured(f"--base-url {base_url!r} is no http or https address")
+    credential = Credential(
+        id="",
+        provider=provider.id,
+        kind="key",
+        key=secret(args, "key"),
+        settings=Settings(label=text(args, "label", ""), base_url=base_url),
+        created_at=house.clock.now(),
+    )
+    settled = await house.owner.settle(credential)
+    return {"id": settled.id, "provider": provider.id, "label": settled.settings.label}
+
+
+async def refresh(house: House, args: Mapping[str, Any]) -> Any:
+    credential = _named(house, args)
+    if credential.kind == "key":
+        raise Misconfigured(f"{credential.id} is an API key: there is nothing to renew")
+    renewed = await house.renewer.fresh(credential.id, credential.bearer)
+    return {"id": renewed.id, "generation": renewed.generation, **_expiry(renewed, house.clock.now())}
+
+
+async def enable(house: House, args: Mapping[str, Any]) -> Any:
+    return await _switch(house, args, disabled=False)
+
+
+async def disable(house: House, args: Mapping[str, Any]) -> Any:
+    return await _switch(house, args, disabled=True)
+
+
+async def remove(house: House, args: Mapping[str, Any]) -> Any:
+    credential = _ours(house, args)
+    async with house.owner.leased(credential.id) as lease:
+        await lease.remove()
+    return {"id": credential.id, "removed": True, "revoked": False}
+
+
+async def logout(house: House, args: Mapping[str, Any]) -> Any:
+    """Removes it here; with `everywhere` revokes it at the vendor first, so that a failure can be repeated."""
+    credential = _ours(house, args)
+    if not flag(args, "everywhere"):
+        return await remove(house, args)
+    provider = house.catalog.provider(credential.provider)
+    async with house.owner.leased(credential.id) as lease:
+        tokens = lease.current.tokens if lease.current else None
+        at_vendor = offered(provider) and tokens is not None
+        if at_vendor and tokens is not None:
+            await _perform(house, credential, revoke(provider, tokens, stamp=house.clock.now))
+        await lease.remove()
+    return {"id": credential.id, "removed": True, "revoked": at_vendor}
+
+
+async def import_(house: House, args: Mapping[str, Any]) -> Any:
+    """Token files of CLIProxyAPI, as text: `{"files": [{"name", "text"}], "dry_run"}`. Sealed before any disk sees them."""
+    files = args.get("files")
+    if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
+        raise Misconfigured("files: a list of {name, text} is expected")
+    imported, refused = [], []
+    for file in files:
+        name = text(file, "name")
+        try:
+            credential = read_token_file(text(file, "text"), name, house.catalog, now=house.clock.now())
+        except Misconfigured as error:
+            refused.append({"name": name, "reason": str(error)})
+            continue
+        row = {"name": name, "provider": credential.provider, "account": _account(credential)}
+        if not flag(args, "dry_run"):
+            row["id"] = (await house.owner.settle(credential)).id
+        imported.append(row)
+    return {"imported": imported, "refused": refused}
+
+
+def rows_of(house: House) -> list[dict[str, Any]]:
+    """Every credential, sealed or from the config, with how it stands; by id."""
+    standings: dict[str, list[explain.Standing]] = {}
+    for standing in house.pool.standings(house):
+        standings.setdefault(standing.credential, []).append(standing)
+    roster = house.pool.roster(house)
+    now = house.clock.now()
+    return [row(roster[id_], standings[id_], now) for id_ in sorted(roster)]
+
+
+def row(credential: Credential, standings: list[explain.Standing], now: float) -> dict[str, Any]:
+    whole = next((standing for standing in standings if not standing.model), standings[0])
+    return {
+        "id": credential.id,
+        "provider": credential.provider,
+        "kind": credential.kind,
+        "account": _account(credential),
+        "plan": credential.account.plan,
+        "label": credential.settings.label,
+        "state": whole.state,
+        "reason": whole.reason,
+        "until": _at(whole.until),
+        "action": whole.action,
+        "cooling": [
+            {"model": standing.model, "until": _at(standing.until), "reason": standing.reason}
+            for standing in standings
+            if standing.model
+        ],
+        "priority": credential.settings.priority,
+        "source": credential.source,
+        **_expiry(credential, now),
+    }
+
+
+def _account(credential: Credential) -> str:
+    return credential.account.email or credential.account.person or credential.settings.label
+
+
+def _expiry(credential: Credential, now: float) -> dict[str, Any]:
+    if credential.tokens is None:
+        return {"expires_at": None, "expires_in": None}
+    ends = credential.tokens.expires_at
+    return {"expires_at": _at(ends), "expires_in": round(ends - now)}
+
+
+def _at(wall: float | None) -> str | None:
+    return explain.at(wall) if wall else None
+
+
+def _named(house: House, args: Mapping[str, Any]) -> Credential:
+    """By its exact id: a shortened one could come to mean another credential tomorrow."""
+    id_ = text(args, "id").removesuffix(".json")
+    roster = house.pool.roster(house)
+    if id_ in roster:
+        return roster[id_]
+    near = [known for known in roster if known.startswith(id_)] or difflib.get_close_matches(id_, roster, n=3)
+    raise Misconfigured(
+        f"no credential {id_!r}"
+        + (f"; nearest: {', '.join(near[:3])}" if near else "; `vaultd credentials list` shows them all")
+    )
+
+
+def _ours(house: House, args: Mapping[str, Any]) -> Credential:
+    credential = _named(house, args)
+    if credential.source == "config":
+        raise Misconfigured(f"{credential.id} stands in {house.config_source}: change it there")
+    return credential
+
+
+async def _switch(house: House, args: Mapping[str, Any], *, disabled: bool) -> Any:
+    credential = _ours(house, args)
+
+    def switched(current: Credential) -> Credential:
+        return replace(current, settings=replace(current.settings, disabled=disabled))
+
+    changed = await _change(house, credential.id, switched)
+    return {"id": changed.id, "disabled": changed.settings.disabled}
+
+
+async def _change(house: House, id_: str, change: Callable[[Credential], Credential]) -> Credential:
+    async with house.owner.leased(id_) as lease:
+        if lease.current is None:
+            raise Misconfigured(f"{id_} was removed meanwhile")
+        return await lease.put(change(lease.current))
+
+
+async def _perform(house: House, credential: Credential, flow: Flow[None]) -> None:
+    """Drives a flow that needs no person, by the credential's own proxy."""
+    proxy = credential.settings.proxy_url.reveal() if credential.settings.proxy_url else None
+
+    async def perform(effect: Effect) -> Any:
+        match effect:
+            case Send():
+                return await house.client.send(effect, proxy=proxy)
+            case Wait(seconds):
+                return await house.clock.sleep(seconds)
+            case Now():
+                return house.clock.boot()
+            case _:
+                raise SignInRequired("the vendor asks for a person")
+
+    await drive(flow, perform)
