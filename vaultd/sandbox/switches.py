@@ -22,6 +22,7 @@ Place = Literal[
     "revoke",
     "device",
     "device-token",
+    "device-page",
     "discovery",
     "userinfo",
     "projects",
@@ -76,9 +77,13 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     token_answer: dict[str, Any] = {}
 
     userinfo_answer: dict[str, Any] = {}
+    #: Merged over the discovery document (xAI).
+    discovery_answer: dict[str, Any] = {}
     projects: list[str] = msgspec.field(default_factory=lambda: ["sandbox-project"])
+    #: Projects on one page of the listing; 0 lists all at once.
+    projects_per_page: int = 0
     #: `onboardUser` calls that answer `done: false` first.
-    onboard_polls: int = 1
+    onboard_polls: int = 0
     services_enabled: bool = True
 
     #: Claude: OAuth requests need the vendor's own first system block.
