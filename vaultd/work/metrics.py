@@ -61,14 +61,15 @@ class Metrics:
         build.labels(__version__).set(1)
         self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._attempt_children: dict[tuple[str, int], Counter] = {}
-        self._in_work = 0
+        #: Requests begun and not ended: the way down waits for them.
+        self.in_work = 0
 
     def began(self) -> None:
-        self._in_work += 1
+        self.in_work += 1
 
     def ended(self, fmt: str, provider: str, status: int, seconds: float) -> None:
         """A request begun with `began` is answered; `provider` is "" where none was asked."""
-        self._in_work -= 1
+        self.in_work -= 1
         key = (fmt, provider, status)
         children = self._request_children.get(key)
         if children is None:
@@ -94,7 +95,7 @@ class Metrics:
     def render(self, standings: Iterable[Standing], credentials: Mapping[str, Credential], wall: float) -> bytes:
         """The exposition text, with what is counted when asked."""
         rows = list(standings)
-        self._active.set(self._in_work)
+        self._active.set(self.in_work)
         for gauge in (self._credentials, self._cooling, self._expiry):
             gauge.clear()
         own = Tally((row.provider, row.state) for row in rows if not row.model)

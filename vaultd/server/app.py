@@ -1,0 +1,78 @@
+"""Every route of the main port, on one screen: path, format, who may come in, who answers. There is nothing else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from vaultd.catalog.manifest import FormatName
+from vaultd.house import House
+from vaultd.server import guard, models, relay, status
+from vaultd.server.guard import Handler, Rule, Shape, client_key, client_key_or_loopback, guarded
+from vaultd.wire.refusal import Refusal
+
+#: Codex was seen to send 9 MB and Gemini CLI as much; the largest context there is fits 64 MiB (THR-13).
+BODY_LIMIT: Final = 64 * 1024 * 1024
+#: Google's id of a model may hold slashes; what follows the last colon is the method.
+_GEMINI: Final = "{model:.+}:{method:[A-Za-z]+}"
+
+
+def make_app(house: House) -> web.Application:
+    app = web.Application(client_max_size=BODY_LIMIT)
+    app.on_response_prepare.append(_unsigned)
+
+    def get(path: str, shape: FormatName | Shape, handler: Handler, admit: Rule = client_key) -> None:
+        app.router.add_get(path, guarded(house, shape, admit, handler))
+
+    def post(path: str, fmt: FormatName, handler: Handler | None = None, admit: Rule = client_key) -> None:
+        app.router.add_post(path, guarded(house, fmt, admit, handler or relay.handler(house, fmt)))
+
+    post("/v1/chat/completions", "openai-chat")
+    post("/v1/completions", "openai-chat", _completions)
+    post("/v1/responses", "openai-responses")
+    get("/v1/responses", "openai-responses", _no_websocket)
+    post("/v1/messages", "anthropic-messages")
+    post("/v1/messages/count_tokens", "anthropic-messages", relay.handler(house, "anthropic-messages", count=True))
+    for base in ("/v1beta/models", "/v1/models", "/v1beta1/publishers/google/models"):
+        post(f"{base}/{_GEMINI}", "gemini")
+    post("/v1internal:{method:[A-Za-z]+}", "gemini", relay.handler(house, "gemini", envelope=True), guard.gemini_cli)
+
+    get("/v1/models", models.shape, models.every(house))
+    get("/v1/models/{model:.+}", models.shape, models.one(house))
+    get("/v1beta/models", "gemini", models.every(house, "gemini"))
+    get("/v1beta/models/{model:.+}", "gemini", models.one(house, "gemini"))
+
+    get("/healthz", "openai-chat", status.healthz(house), client_key_or_loopback)
+    get("/readyz", "openai-chat", status.readyz(house), client_key_or_loopback)
+    get("/metrics", "openai-chat", status.metrics(house), client_key_or_loopback)
+
+    app.router.add_route("*", "/{path:.*}", _unknown)
+    return app
+
+
+async def _completions(_request: web.Request) -> web.Response:
+    raise Refusal(501, "not-implemented", "/v1/completions is not built yet: use /v1/chat/completions")
+
+
+async def _no_websocket(_request: web.Request) -> web.Response:
+    raise Refusal(426, "not-implemented", "Responses over a websocket is not built yet: POST here and read the stream")
+
+
+async def _unknown(request: web.Request) -> web.Response:
+    """405 where another method would do; else 404. In OpenAI's shape, for the path tells of no format."""
+    allowed: set[str] = set()
+    for resource in request.app.router.resources():
+        _, methods = await resource.resolve(request)
+        allowed |= methods
+    allowed.discard("*")
+    response = guard.answer(guard.not_found(request), "openai-chat")
+    if allowed:
+        response.set_status(405)
+        response.headers["Allow"] = ", ".join(sorted(allowed))
+    return response
+
+
+async def _unsigned(_request: web.Request, response: web.StreamResponse) -> None:
+    """No `Server` header: which software in which version is nobody's business before a key is shown."""
+    response.headers.popall("Server", None)

@@ -1,0 +1,165 @@
+"""Listening: sockets, TLS, limits, signals, and the way down. Which routes there are is `server.app`'s word.
+
+SIGTERM: no new requests, those in work get 30 s; then `house.draining` has the relay end its streams in their own
+grammar. SIGHUP: config, manifests and certificate are read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import signal
+import ssl
+import traceback
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+from aiohttp import web
+
+from vaultd.errors import Misconfigured
+from vaultd.house import House
+from vaultd.server.app import make_app
+from vaultd.server.guard import is_loopback
+from vaultd.server.slow import Counts, Watched
+from vaultd.work.tasks import Tasks
+
+_log = logging.getLogger("vaultd.server")
+
+#: Idle between requests, and the time for a request's head: the five slow clients of THR-14 are gone in it.
+IDLE: Final = 15.0
+#: What streams in work get after SIGTERM; systemd's default TimeoutStopSec is 90 s.
+GRACE: Final = 30.0
+#: Then their last event has to reach the client.
+_LAST_WORDS: Final = 2.0
+
+
+async def serve(house: House, host: str, port: int, *, ready: Callable[[str], None] | None = None) -> None:
+    """Serves until SIGTERM or SIGINT. `ready` hears the address once it answers."""
+    loop, stop, tasks = asyncio.get_running_loop(), asyncio.Event(), Tasks()
+    context = tls_context(house)
+
+    def reload() -> None:
+        tasks.start("reload", _reload(house, context))
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    try:
+        async with listening(house, host, port, context) as address:
+            _log.info("serving address=%s", address)
+            if ready is not None:
+                ready(address)
+            await stop.wait()
+            _log.info("stopping")
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+        await tasks.close()
+
+
+@contextlib.asynccontextmanager
+async def listening(house: House, host: str, port: int, context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """The main port, from here to the end of the block, which waits for what is in work. Answers the address."""
+    runner = web.AppRunner(
+        make_app(house),
+        access_log=None,  # it would print the query, which may hold a key
+        logger=http_logger(),
+        keepalive_timeout=IDLE,
+        handler_cancellation=True,  # a client that hangs up cancels the request to the vendor
+        auto_decompress=False,  # inflated where it is counted (THR-15)
+        shutdown_timeout=_LAST_WORDS,
+    )
+    await runner.setup()
+    try:
+        server = await _bind(house, runner, host, port, context)
+        try:
+            yield _address(server, context)
+        finally:
+            server.close()
+            await _drain(house)
+    finally:
+        await runner.cleanup()
+
+
+async def _bind(
+    house: House, runner: web.AppRunner, host: str, port: int, context: ssl.SSLContext | None
+) -> asyncio.Server:
+    counts = Counts(lambda address: is_loopback(address) or address in house.config.trusted_proxies)
+    protocols: Any = runner.server
+    try:
+        return await asyncio.get_running_loop().create_server(
+            lambda: Watched(protocols(), counts),
+            host or None,
+            port,
+            ssl=context,
+            backlog=1024,  # a burst of clients after a restart; the kernel's default limit is 4096
+        )
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise Misconfigured(
+                f"port {port} on {host} is taken: stop what holds it, or set `port` or --port"
+            ) from error
+        raise Misconfigured(f"cannot listen on {host}:{port}: {error.strerror}; see `host`") from error
+
+
+async def _drain(house: House) -> None:
+    """Requests in work may end by themselves for GRACE seconds."""
+    house.draining.set()
+    deadline = asyncio.get_running_loop().time() + GRACE
+    while house.metrics.in_work and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.05)
+
+
+def tls_context(house: House) -> ssl.SSLContext | None:
+    """None where the config asks for plain http. Raises Misconfigured naming the file."""
+    tls = house.config.tls
+    if not tls.cert and not tls.key:
+        return None
+    if not tls.cert or not tls.key:
+        raise Misconfigured("tls: `cert` and `key` are needed both")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(tls.cert, tls.key)
+    except (OSError, ssl.SSLError) as error:
+        raise Misconfigured(f"tls: {tls.cert} and {tls.key}: {error.strerror or 'no matching PEM pair'}") from error
+    return context
+
+
+async def _reload(house: House, context: ssl.SSLContext | None) -> None:
+    await house.reload("SIGHUP")
+    tls = house.config.tls
+    if context is not None and tls.cert and tls.key:
+        # A renewed certificate; connections that are open keep the old one. Switching TLS on or off needs a restart.
+        try:
+            context.load_cert_chain(tls.cert, tls.key)
+        except (OSError, ssl.SSLError):
+            _log.error("certificate not read, the old one stays: cert=%s", tls.cert)
+
+
+def http_logger() -> logging.Logger:
+    """aiohttp's own log, without its tracebacks: a refused request's quotes the header line that was wrong (THR-27)."""
+    logger = logging.getLogger("vaultd.http")
+    if not any(isinstance(known, _NoQuotes) for known in logger.filters):
+        logger.addFilter(_NoQuotes())
+    return logger
+
+
+class _NoQuotes(logging.Filter):
+    """Leaves of an exception its class and where it was raised."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            frames = traceback.extract_tb(error.__traceback__)
+            where = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "parser"
+            record.msg = f"{record.getMessage()} error={type(error).__name__} at={where}"
+            record.args, record.exc_info, record.exc_text = (), None, None
+        return True
+
+
+def _address(server: asyncio.Server, context: ssl.SSLContext | None) -> str:
+    host, port = server.sockets[0].getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"http{'s' if context else ''}://{shown}:{port}"

@@ -1,0 +1,134 @@
+"""Clients that are slow on purpose (THR-14): how many connections, how slow a body, how long an unread answer.
+
+aiohttp's `keepalive_timeout` closes connections that send half a head or nothing; these are the rest. Everything here
+is a deadline or a count on one connection; nobody's request is looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from aiohttp import web
+
+_log = logging.getLogger("vaultd.server")
+
+#: A daemon for a person, a team or a container's neighbours; nginx's default is 512 a worker, and a process may
+#: usually hold 1,024 files.
+CONNECTIONS: Final = 512
+#: One address: a browser opens 6, Claude Code 12, a pool of workers some dozens.
+PER_PEER: Final = 64
+#: A body gets 30 s and 10 s more for each MiB that has come (nginx: 60 s between two reads, for ever).
+BODY_SECONDS: Final = 30.0
+SECONDS_PER_MIB: Final = 10.0
+#: An answer that nobody reads, once the socket's buffers are full (nginx's send_timeout has the same number).
+WRITE_STALL: Final = 60.0
+
+
+class Counts:
+    """Open connections, in all and by address."""
+
+    def __init__(self, exempt: Callable[[str], bool], *, most: int = CONNECTIONS, per_peer: int = PER_PEER) -> None:
+        #: Addresses that stand for many clients (loopback, trusted proxies) and are bound by the total alone.
+        self._exempt = exempt
+        self._most = most
+        self._per_peer = per_peer
+        self._open: Counter[str] = Counter()
+        self._total = 0
+
+    def enter(self, address: str) -> bool:
+        """False, and nothing counted, where there is no room."""
+        if self._total >= self._most or (self._open[address] >= self._per_peer and not self._exempt(address)):
+            return False
+        self._total += 1
+        self._open[address] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        self._total -= 1
+        self._open[address] -= 1
+        if not self._open[address]:
+            del self._open[address]
+
+
+class Watched(asyncio.Protocol):
+    """Stands between a transport and aiohttp's protocol: counts the connection, cuts one whose answers pile up."""
+
+    def __init__(self, inner: asyncio.Protocol, counts: Counts, stall: float = WRITE_STALL) -> None:
+        self._inner = inner
+        self._counts = counts
+        self._stall = stall
+        self._transport: asyncio.Transport | None = None
+        self._address: str | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        # The hot path: no frame of ours between the socket and the parser.
+        self.data_received = inner.data_received  # type: ignore[method-assign]
+        self.eof_received = inner.eof_received  # type: ignore[method-assign]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        peername = transport.get_extra_info("peername")
+        address = peername[0] if isinstance(peername, tuple) else ""
+        if not self._counts.enter(address):
+            _log.warning("connection refused peer=%s reason=too-many", address)
+            transport.abort()
+            return
+        self._address, self._transport = address, transport
+        self._inner.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        if self._address is not None:
+            self._counts.leave(self._address)
+            self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._stall, self._cut)
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._stop_timer()
+        self._inner.resume_writing()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _cut(self) -> None:
+        if self._transport is not None:
+            _log.info("connection cut peer=%s reason=answer-not-read", self._address)
+            self._transport.abort()
+
+
+class _BodyDeadline:
+    """Cuts the connection of a body that comes too slowly. No answer: who trickles a body does not read one."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._timer = self._loop.call_later(BODY_SECONDS, self._look)
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        content, transport = self._request.content, self._request.transport
+        if content.is_eof() or transport is None:
+            return
+        granted = BODY_SECONDS + SECONDS_PER_MIB * content.total_bytes / 2**20
+        left = self._began + granted - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look)
+            return
+        _log.info("connection cut peer=%s reason=slow-body", self._request.remote)
+        transport.abort()
+
+
+def body_deadline(request: web.Request) -> _BodyDeadline | None:
+    """A deadline for the body that is still to come; None, and no timer, where it has come with the head."""
+    return None if request.content.is_eof() else _BodyDeadline(request)

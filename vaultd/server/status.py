@@ -1,0 +1,56 @@
+"""Is it alive, can it serve and if not why, and the numbers. Nothing of a request, a key or a token is told here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from vaultd import __version__
+from vaultd.house import House
+from vaultd.server.guard import Handler
+from vaultd.work.metrics import CONTENT_TYPE
+
+#: A readiness check is read by people in a terminal too: so many reasons fit one.
+_REASONS: Final = 20
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def healthz(_house: House) -> Handler:
+    """200 while the loop turns."""
+
+    async def handle(_request: web.Request) -> web.Response:
+        return _json(200, {"status": "alive", "version": __version__})
+
+    return handle
+
+
+def readyz(house: House) -> Handler:
+    """200 where at least one credential can serve now; else 503. Both say what is wrong, and what to do."""
+
+    async def handle(_request: web.Request) -> web.Response:
+        rows = house.pool.standings(house)
+        ready = any(row.state == "available" for row in rows)
+        reasons = [row.sentence for row in rows if row.state != "available"]
+        if not rows:
+            reasons = ["no credential: `vaultd login --codex` or another `vaultd login --help` lists"]
+        more = [f"and {len(reasons) - _REASONS} more: vaultd status"] if len(reasons) > _REASONS else []
+        body = {"ready": ready, "reasons": [*reasons[:_REASONS], *more]}
+        return _json(200 if ready else 503, body)
+
+    return handle
+
+
+def metrics(house: House) -> Handler:
+    """Prometheus text."""
+
+    async def handle(_request: web.Request) -> web.Response:
+        text = house.metrics.render(house.pool.standings(house), house.pool.roster(house), house.clock.now())
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
+
+    return handle
+
+
+def _json(status: int, value: object) -> web.Response:
+    return web.Response(status=status, body=_encode(value), content_type="application/json")
