@@ -96,7 +96,7 @@ class Credential:
         """Raises Misconfigured for a version this program does not know."""
         if plain.get("v") != FORMAT:
             raise Misconfigured(
-                f"{id} is in credential format {plain.get('v')!r} and this vaultd knows {FORMAT}: use the vaultd that wrote it"
+                f"{id} is in credential format {plain.get('v')!r}, this vaultd knows {FORMAT}: use its writer"
             )
         try:
             return msgspec.convert({**plain, "id": id, "generation": generation, "source": "file"}, cls, dec_hook=_hide)

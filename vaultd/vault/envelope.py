@@ -35,6 +35,8 @@ RECOVERY_ALG: Final = "ECDH-ES+A256KW"
 
 Typ = Literal["vaultd-token+jwe", "vaultd-keyring+jwe", "vaultd-client+jwe"]
 TOKEN: Final[Typ] = "vaultd-token+jwe"  # noqa: S105  - a media type
+KEYRING: Final[Typ] = "vaultd-keyring+jwe"
+CLIENT: Final[Typ] = "vaultd-client+jwe"
 
 #: joserfc writes any length but reads at most 65,536 base64 characters: 49,152 bytes come back, 49,153 do not.
 PLAIN_LIMIT: Final = 48 * 1024
@@ -54,6 +56,10 @@ Recovery = Sequence[ECKey]
 
 class Refused(Misconfigured):
     """A file is not sealed, not by us, not for this name, or damaged. It is never used, only reported."""
+
+
+class NotSealed(Refused):
+    """No sealed file at all: a plain one, or nothing like it."""
 
 
 class UnknownKey(Refused):
@@ -174,9 +180,9 @@ def _read(data: bytes) -> dict[str, Any]:
     try:
         document = json.loads(data.decode("ascii"), object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError):
-        raise Refused("not a sealed file: neither JSON nor ASCII") from None
+        raise NotSealed("not a sealed file") from None
     if not isinstance(document, dict) or "ciphertext" not in document:
-        raise Refused("not a sealed file")
+        raise NotSealed("not a sealed file")
     # `aad`, `unprotected` and the flattened form have no place in our files; what we do not write we do not read.
     if document.keys() != _MEMBERS:
         raise Refused("damaged: it has members that no sealed file of ours has, or lacks some")

@@ -66,13 +66,13 @@ class FileStore:
                     found[name] = _stamp(os.stat(name, dir_fd=folder, follow_symlinks=False))
         return found
 
-    def exists(self, name: str) -> bool:
+    def stamp(self, name: str) -> Stamp | None:
+        """One file's stamp, None where nothing has this name."""
         with self._open_folder() as folder:
             try:
-                os.stat(name, dir_fd=folder, follow_symlinks=False)
+                return _stamp(os.stat(name, dir_fd=folder, follow_symlinks=False))
             except FileNotFoundError:
-                return False
-            return True
+                return None
 
     def read(self, name: str) -> tuple[bytes, Stamp]:
         """The file's bytes. Raises Refused, with the reason, for all but a private regular file of ours."""
@@ -138,8 +138,12 @@ class FileStore:
     def _open_lock(self, name: str) -> int:
         """Lock files stay for ever: one removed or renamed while another waits on it would let both in."""
         _check(name)
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        return os.open(self._locks / f"{name.removesuffix('.json')}.lock", flags, 0o600)
+        path = self._locks / f"{name.removesuffix('.json')}.lock"
+        flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            return os.open(path, os.O_RDONLY | flags)  # enough for flock, and possible where nothing can be written
+        except FileNotFoundError:
+            return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
 
     @contextmanager
     def _open_folder(self) -> Iterator[int]:
