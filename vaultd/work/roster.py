@@ -71,7 +71,7 @@ def _key(provider: str, entry: KeyEntry) -> Credential:
 
 
 def _compat(compat: Compat) -> Iterator[Credential]:
-    """One per key; an endpoint with no keys is asked without one. Entries of one name may differ in all but the name."""
+    """One per key; an endpoint with no keys is asked without one. Entries of one name may differ in all else."""
     for entry in compat.api_key_entries or [CompatKey()]:
         provider = compat.name.lower()
         yield Credential(
