@@ -1,10 +1,10 @@
-"""Client keys: what a client of ours presents. Those issued here are sealed, one file each; those of the config are not ours.
+"""Client keys: what a client of ours presents. Those issued here are sealed, one file each; those of the config are not.
 
     vk_<12 hex: id>_<43 characters: 32 random bytes>_<8 hex: CRC-32 of what stands before>
 
-The checksum tells a typing mistake from an attack, and lets secret scanners match. A presented key is looked up by its HMAC
-under the keyring's pepper, in a table in memory: one HMAC and one comparison whatever is presented. The value is kept
-(sealed) so that it can be shown once more.
+The checksum tells a typing mistake from an attack, and lets secret scanners match. A presented key is looked up by its
+HMAC under the keyring's pepper, in a table in memory: one HMAC and one comparison whatever is presented. The value is
+kept (sealed) so that it can be shown once more.
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ _LEASE: Final = "client-keys.json"
 _WAIT: Final = 10.0
 
 
+#: What a miss is compared with, so that it costs what a hit costs (THR-02).
+_NOBODY: Final = (bytes(32), None)
+
+
 @dataclass(frozen=True, slots=True)
 class ClientKey:
     id: str
@@ -63,9 +67,7 @@ class ClientKeys:
         self._stamps: dict[str, Stamp] = {}
         self._refused: dict[str, str] = {}
         self._configured: dict[str, ClientKey] = {}
-        self._by_digest: dict[bytes, ClientKey] = {}
-        # What a miss is compared with: as long as a digest, equal to none.
-        self._nobody: Final = ClientKey("", "", Secret(""), enabled=False)
+        self._by_digest: dict[bytes, tuple[bytes, ClientKey | None]] = {}
 
     async def load(self) -> None:
         await self.rescan()
@@ -85,6 +87,10 @@ class ClientKeys:
         """The keys of the config's `api-keys`, taken as they are; replaces those given before."""
         self._configured = {}
         for value in values:
+            if len(value) > _LONGEST:
+                raise Misconfigured(
+                    f"a key in `api-keys` has {len(value)} characters; at most {_LONGEST} are looked at"
+                )
             # Not the value's own beginning: an id is shown, logged and counted by.
             id_ = f"config-{self._digest(value).hex()[:8]}"
             self._configured[id_] = ClientKey(id_, id_, Secret(value), source="config")
@@ -92,10 +98,12 @@ class ClientKeys:
 
     def identify(self, presented: str) -> ClientKey | None:
         """Whose key this is; None for unknown and for disabled ones."""
-        digest = self._digest(presented[:_LONGEST])
-        key = self._by_digest.get(digest, self._nobody)
-        same = hmac.compare_digest(key.value.reveal().encode(errors="surrogatepass"), _encode(presented))
-        return key if same and key.enabled else None
+        if len(presented) > _LONGEST:
+            return None
+        digest = self._digest(presented)
+        stored, key = self._by_digest.get(digest, _NOBODY)
+        same = hmac.compare_digest(stored, digest)
+        return key if same and key is not None and key.enabled else None
 
     def list(self) -> list[ClientKey]:
         return sorted((self._issued | self._configured).values(), key=lambda key: (key.source, key.created_at, key.id))
@@ -214,7 +222,8 @@ class ClientKeys:
 
     def _index(self) -> None:
         keys = [*self._issued.values(), *self._configured.values()]
-        self._by_digest = {self._digest(key.value.reveal()): key for key in keys}
+        digests = [self._digest(key.value.reveal()) for key in keys]
+        self._by_digest = {digest: (digest, key) for digest, key in zip(digests, keys, strict=True)}
 
     def _digest(self, value: str) -> bytes:
         return hmac.digest(self._keyring.pepper, _encode(value), "sha256")
