@@ -24,8 +24,11 @@ def from_sign_in(provider: Provider, reply: Reply, *, now: float, userinfo: str 
     return (yield from _run_hooks(provider, login_of(provider).signed_in, grant))
 
 
-def from_renewal(provider: Provider, reply: Reply, old: Tokens, known: Account, *, now: float) -> Flow[Grant]:
-    """A renewed login's grant: what the answer leaves out stays as it was (RFC 6749 §6; SEC-43)."""
+def from_renewal(provider: Provider, reply: Reply, old: Tokens, *, now: float) -> Flow[Grant]:
+    """A renewed login's grant: what the answer leaves out stays as it was (RFC 6749 §6; SEC-43).
+
+    The hooks are a flow of their own: a rotated refresh token must be on disk before anything else can fail.
+    """
     new, answer, warnings = _read(provider, reply, now)
     account = yield from read_account(provider, answer, new, now=now)
     tokens = replace(
@@ -35,7 +38,11 @@ def from_renewal(provider: Provider, reply: Reply, old: Tokens, known: Account, 
         scope=new.scope or old.scope,
         api_key=old.api_key,
     )
-    grant = Grant(tokens, merged(known, account), warnings)
+    return Grant(tokens, account, warnings)
+
+
+def after_renewal(provider: Provider, grant: Grant) -> Flow[Grant]:
+    """What the manifest's hooks add to a grant that is saved already (a derived API key)."""
     return (yield from _run_hooks(provider, login_of(provider).renewed, grant))
 
 

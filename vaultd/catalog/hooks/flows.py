@@ -19,5 +19,5 @@ FlowHook = Callable[[Provider, Secret], Flow[Learned]]
 
 FLOW_HOOKS: dict[str, FlowHook] = {
     "google-projects": set_up_projects,
-    "iflow-user": read_user,
+    "iflow-user-info": read_user,
 }
