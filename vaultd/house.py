@@ -21,6 +21,7 @@ from vaultd.errors import Misconfigured
 from vaultd.net import logs
 from vaultd.net.client import Client
 from vaultd.net.clock import Clock, SystemClock
+from vaultd.net.watch import Eye
 from vaultd.secret import Secret
 from vaultd.vault import keyring as keyrings
 from vaultd.vault.clients import ClientKeys
@@ -75,13 +76,13 @@ class House:
     #: What keeps the house from doing all it should: what → one line with the next action. Gone when it is mended.
     troubles: dict[str, str] = field(default_factory=dict)
     _tasks: Tasks = field(default_factory=Tasks)
-    _eye: watch.Eye | None = None
+    _eye: Eye | None = None
     _seen: str = ""
 
     async def start(self, pace: watch.Pace = watch.DEFAULT_PACE) -> None:
         """Renews ahead of expiry and follows the files, until `close`."""
         self._seen = watch.fingerprint(self._files())
-        self._eye = watch.Eye()
+        self._eye = Eye()
         following = watch.follow(
             self._eye,
             proof=self.owner.folder,
@@ -110,6 +111,7 @@ class House:
             self._refuse_vanished(loaded)
             catalog = load(shipped_folder(), loaded.places.providers_dir, loaded.config, loaded.source)
         except Misconfigured as error:
+            self.metrics.reload("refused")
             self._trouble("config", f"the last good configuration is in use: {error}")
             return
         old, self.config, self.catalog = self.config, loaded.config, catalog
@@ -123,6 +125,7 @@ class House:
         self._trouble("restart", f"{', '.join(fixed)} changed: restart vaultd for it to count" if fixed else None)
         self._trouble("config", None)
         self.renewer.wake()
+        self.metrics.reload("taken")
         _log.info("configuration reloaded", extra={"reason": reason, "file": self.config_source})
 
     async def close(self) -> None:
@@ -179,6 +182,7 @@ async def build(
     owner = Owner(keyring.credentials, keyring)
     await owner.load()
     clients = ClientKeys(keyring)
+    await clients.load()
     clients.with_config_keys(config.api_keys)
     clock, client, metrics = SystemClock(), Client(config.proxy_url), Metrics()
     house = House(
@@ -193,7 +197,13 @@ async def build(
         clients=clients,
         client=client,
         clock=clock,
-        renewer=Renewer(owner, lambda: house.catalog, client.send, clock),
+        renewer=Renewer(
+            owner,
+            lambda: house.catalog,
+            client.send,
+            clock,
+            on_outcome=lambda _id, provider, outcome: metrics.renewal(provider, outcome),
+        ),
         pool=Pool(),
         metrics=metrics,
         daemon=Daemon(clock.now()) if for_daemon else None,

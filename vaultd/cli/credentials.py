@@ -128,7 +128,7 @@ def _show_import(answer: Mapping[str, Any], as_json: bool, *, dry_run: bool) -> 
         terminal.chat(f"would be {TAKE_OVER[0].lower()}{TAKE_OVER[1:]}" if dry_run else TAKE_OVER)
     if as_json:
         terminal.out_json(answer)
-        answer = {"imported": [], "refused": answer["refused"]}
+        answer = {"imported": [], "sealed_already": [], "refused": answer["refused"]}
     for row in answer["imported"]:
         if dry_run:
             terminal.out(f"would import: {row['provider']} {row['account']} from {row['name']}")
@@ -136,6 +136,8 @@ def _show_import(answer: Mapping[str, Any], as_json: bool, *, dry_run: bool) -> 
         terminal.out(f"imported: {row['provider']} {row['account']} -> {row['id']}")
         if not row["original_removed"]:
             terminal.chat(f"the plaintext original is still there: {row['name']} (remove it, or import with --remove)")
+    for row in answer["sealed_already"]:
+        terminal.chat(f"sealed already: {row['name']}")
     for row in answer["refused"]:
         terminal.chat(f"not imported: {row['reason']}")
     if answer["refused"]:

@@ -88,5 +88,7 @@ def _show(answer: Any, as_json: bool, line: str) -> None:
 
 
 def _named(key: str) -> dict[str, str]:
-    """A whole value would stand in argv for every user of the machine to see: `-` reads it from stdin (THR-33)."""
+    """`-` reads a whole value from stdin: in argv every user of the machine can see it (THR-33)."""
+    if key.startswith("vk_"):
+        terminal.chat("a whole key on a command line can be read by others here: use its id or alias, or - and stdin")
     return {"key": terminal.ask_secret("client key").reveal() if key == "-" else key}

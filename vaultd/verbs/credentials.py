@@ -104,23 +104,26 @@ async def logout(house: House, args: Mapping[str, Any]) -> Any:
 
 
 async def import_(house: House, args: Mapping[str, Any]) -> Any:
-    """Token files of CLIProxyAPI, as text: `{"files": [{"name", "text"}], "dry_run"}`. Sealed before any disk sees them."""
+    """Token files of CLIProxyAPI, as `{"files": [{"name", "text"}], "dry_run"}`: sealed, then written."""
     files = args.get("files")
     if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
         raise Misconfigured("files: a list of {name, text} is expected")
-    imported, refused = [], []
+    done: dict[str, list[dict[str, str]]] = {"imported": [], "sealed_already": [], "refused": []}
     for file in files:
-        name = text(file, "name")
+        name, content = text(file, "name"), text(file, "text", "")
         try:
-            credential = read_token_file(text(file, "text"), name, house.catalog, now=house.clock.now())
+            credential = read_token_file(content, name, house.catalog, now=house.clock.now())
         except Misconfigured as error:
-            refused.append({"name": name, "reason": str(error)})
+            done["refused"].append({"name": name, "reason": str(error)})
+            continue
+        if credential is None:
+            done["sealed_already"].append({"name": name})
             continue
         row = {"name": name, "provider": credential.provider, "account": _account(credential)}
         if not flag(args, "dry_run"):
             row["id"] = (await house.owner.settle(credential)).id
-        imported.append(row)
-    return {"imported": imported, "refused": refused}
+        done["imported"].append(row)
+    return done
 
 
 def rows_of(house: House) -> list[dict[str, Any]]:

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from vaultd.config.load import key_bits
 from vaultd.house import House
 from vaultd.net.process import is_hardened
 from vaultd.vault.credential import Credential
@@ -26,8 +25,6 @@ _FREE_BYTES: Final = 16 * 1024 * 1024
 _EPOCH: Final = dt.datetime(2025, 11, 1, tzinfo=dt.UTC).timestamp()
 #: As `sunset` in a manifest: a month is enough to move.
 _SUNSET_DAYS: Final = 30
-#: Bits of a client key below which it can be searched for (THR-04).
-_STRONG_BITS: Final = 128
 #: `flock` or rename means something else there (statfs(2) magic is not portable; the mount table is).
 _NETWORK: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "vboxsf"})
 
@@ -176,16 +173,13 @@ def _expired(credential: Credential, now: float) -> bool:
 
 
 def _client_keys(house: House) -> Iterator[Finding]:
-    keys = house.clients.list()
-    if not any(key.enabled for key in keys) and not house.config.api_keys:
-        yield Finding("warn", "no client key: nobody can ask anything", "vaultd keys create default")
-    weak = sum(1 for key in house.config.api_keys if key_bits(key) < _STRONG_BITS)
-    if weak:
-        yield Finding(
-            "warn", f"{weak} of api-keys are under {_STRONG_BITS} bit", "vaultd keys create, and drop the weak ones"
-        )
-    elif keys or house.config.api_keys:
-        yield ok(f"{len(keys) + len(house.config.api_keys)} client keys")
+    for file, reason in sorted(house.clients.refused().items()):
+        yield Finding("fail", f"client key {file}: {reason}", "bring it back from a backup, or remove it")
+    enabled = sum(1 for key in house.clients.list() if key.enabled)
+    if enabled:
+        yield ok(f"{enabled} client keys can be used")
+    else:
+        yield Finding("warn", "no client key can be used: nobody can ask anything", "vaultd keys create default")
 
 
 def _exposure(house: House) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ async def status(house: House, _args: Mapping[str, Any]) -> Any:
         "needs_a_person": list(needs_a_person(house)),
         "warnings": list(house.warnings),
         "credentials": rows_of(house),
-        "client_keys": len(house.clients.list()) + len(house.config.api_keys),
+        "client_keys": len(house.clients.list()),
     }
 
 
@@ -31,6 +31,8 @@ def needs_a_person(house: House) -> Iterator[str]:
     yield from (f"{id_}: {reason}" for id_, reason in sorted(house.owner.troubles().items()))
     for file, reason in sorted(house.owner.refused().items()):
         yield f"{file}: {reason}"
+    for file, reason in sorted(house.clients.refused().items()):
+        yield f"client key {file}: {reason}"
     for standing in house.pool.standings(house):
         if standing.state in {"sign-in required", "no provider"}:
             yield standing.sentence

@@ -32,12 +32,12 @@ _PROVIDERS: Final = {
 }
 
 
-def read_token_file(text: str, name: str, catalog: Catalog, *, now: float) -> Credential:
-    """Raises Misconfigured naming the file and what is wrong with it; never quotes it."""
+def read_token_file(text: str, name: str, catalog: Catalog, *, now: float) -> Credential | None:
+    """None for a sealed file. Raises Misconfigured naming the file and what is wrong with it; never quotes it."""
     file = _object(text, name)
     kind = str(file.get("type", "")).lower()
-    if "recipients" in file or "ciphertext" in file:
-        raise Misconfigured(f"{name}: is sealed already")
+    if "recipients" in file and "ciphertext" in file:
+        return None
     if kind not in _PROVIDERS:
         known = ", ".join(sorted(set(_PROVIDERS.values())))
         raise Misconfigured(f"{name}: `type` is {kind or 'missing'}; token files of {known} can be imported")
