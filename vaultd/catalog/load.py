@@ -1,37 +1,28 @@
 """Puts the catalogue together: shipped manifests < drop-in folder < the config's `providers.<id>`, leaf by leaf.
 
-Remembers where each leaf came from, so that a person can ask and an error can name the right file. The rules a type
-cannot state (endpoints are https, the file's name is the id) are here; no vendor is named here.
+Remembers where each leaf came from, so that a person can ask and an error can name the right file. What a manifest
+must hold to is `catalog.rules`; no vendor is named here.
 """
 
 from __future__ import annotations
 
 import copy
-import ipaddress
 import re
 from collections.abc import Iterator
-from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
-from vaultd.catalog.manifest import Entry, Model, OAuth, Origins, Provider, duration
+from vaultd.catalog import rules
+from vaultd.catalog.manifest import Entry, Model, Origins, Provider
 from vaultd.catalog.models import Catalog, with_alias_facts, with_facts
 from vaultd.config import yaml
 from vaultd.config.model import Compat, Config
 from vaultd.errors import Misconfigured
 
-#: An id is a command-line option, the start of a file's name and the scheme of `id://model`.
-_ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 SHIPPED: Final = "shipped"
-_NEEDED: Final = {
-    "code": ("authorize", "token"),
-    "device": ("device", "token"),
-    "codex": ("device-usercode", "device-token", "device-page"),
-}
 
 
 def shipped_folder() -> Path:
@@ -44,7 +35,8 @@ def load(shipped: Path, dropin: Path | None, config: Config, config_source: str)
     """Raises Misconfigured naming file, dotted key and nearest key."""
     notes: list[str] = []
     drafts = {path.stem: _Draft.of_file(path, SHIPPED) for path in _manifests(shipped)}
-    for path in _manifests(dropin) if dropin is not None else ():
+    # A config beside the checkout's own `providers` would drop in what is shipped.
+    for path in _manifests(dropin) if dropin is not None and dropin.resolve() != shipped.resolve() else ():
         if path.stem in drafts:
             notes.append(f"{path} replaces the shipped manifest `{path.stem}` whole")
         drafts[path.stem] = _Draft.of_file(path, f"drop-in {path}")
@@ -88,7 +80,11 @@ class _Draft:
         except msgspec.ValidationError as error:
             fault = yaml.find_fault(self.raw, Provider) or yaml.Fault("", str(error))
             raise self.wrong(fault.path, fault.message) from None
-        self._check(provider)
+        if provider.id != self.id:
+            raise self.wrong("id", f"must stay `{self.id}`")
+        own_word = self.free_endpoint and "endpoints.api" not in self.edit_at
+        for wrong in rules.broken(provider, free_api=own_word):
+            raise self.wrong(wrong.path, wrong.message)
         if config.force_gpt_5_codex:
             provider = _with_gpt_5_codex(provider)
         provider = with_alias_facts(with_facts(provider, config.models))
@@ -100,53 +96,6 @@ class _Draft:
         while leaf and leaf not in self.edit_at:
             leaf = re.sub(r"(^|[.\[])[^.\[]*$", "", leaf)
         return Misconfigured(f"{self.edit_at.get(leaf, self.where)}{path}: {message}")
-
-    def _check(self, provider: Provider) -> None:
-        if provider.id != self.id:
-            raise self.wrong("id", f"must stay `{self.id}`")
-        if not _ID.fullmatch(provider.id) and not self.free_endpoint:
-            raise self.wrong("id", "only a-z, 0-9 and `-`, at most 40 characters")
-        for name, url in provider.endpoints.items():
-            if not (self.free_endpoint and name == "api" and "endpoints.api" not in self.edit_at):
-                self._check_endpoint(f"endpoints.{name}", url)
-        for key, text in _durations(provider):
-            try:
-                duration(text)
-            except Misconfigured as error:
-                raise self.wrong(key, str(error)) from None
-        if provider.sunset and not _is_day(provider.sunset):
-            raise self.wrong("sunset", "is not a day, YYYY-MM-DD")
-        if provider.oauth is not None:
-            self._check_sign_in(provider.oauth, provider.endpoints)
-        if "api" not in provider.endpoints:
-            raise self.wrong("endpoints.api", "is missing")
-
-    def _check_endpoint(self, key: str, url: str) -> None:
-        """SEC-06: a token or a key never leaves in clear. http only where it cannot leave: on loopback."""
-        try:
-            parts = urlsplit(url)
-            host, _ = parts.hostname or "", parts.port
-        except ValueError:
-            raise self.wrong(key, "is not an address") from None
-        if not host or parts.scheme not in {"https", "http"}:
-            raise self.wrong(key, "is not an https address")
-        if parts.username is not None or parts.password is not None:
-            raise self.wrong(key, "must not hold a user or password")
-        if parts.scheme == "http" and not _is_loopback(host):
-            raise self.wrong(key, "must be https (http is for loopback only)")
-
-    def _check_sign_in(self, oauth: OAuth, endpoints: dict[str, str]) -> None:
-        """What the flow will ask for is there: a gap is an error at start, not in the middle of a sign-in."""
-        if oauth.issuer:
-            self._check_endpoint("oauth.issuer", oauth.issuer)
-        else:
-            for name in _NEEDED[oauth.flow] + (_NEEDED["codex"] if oauth.device == "codex" else ()):
-                if name not in endpoints:
-                    raise self.wrong(f"endpoints.{name}", f"is missing; `oauth.flow: {oauth.flow}` needs it")
-        if oauth.flow == "code" and oauth.redirect is None:
-            raise self.wrong("oauth.redirect", "is missing; the code flow needs port and path")
-        if oauth.flow == "device" and oauth.device == "none":
-            raise self.wrong("oauth.device", "is missing; write `rfc8628`")
 
 
 def _manifests(folder: Path) -> list[Path]:
@@ -237,23 +186,3 @@ def _leaves(tree: dict[str, Any], path: str = "") -> Iterator[str]:
             yield from _leaves(value, below)
         else:
             yield below
-
-
-def _durations(provider: Provider) -> Iterator[tuple[str, str]]:
-    if provider.oauth is not None:
-        yield "oauth.refresh-ahead", provider.oauth.refresh_ahead
-        yield "oauth.default-lifetime", provider.oauth.default_lifetime
-
-
-def _is_day(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,4 +1,4 @@
-"""The configuration as it may be shown: every default filled in, every secret masked. A mask is never read back here."""
+"""The configuration as it may be shown: every default filled in, every secret masked. Never reads a mask back."""
 
 from __future__ import annotations
 

@@ -1,0 +1,102 @@
+"""What a manifest must hold to beyond its types: endpoints that cannot leak, complete flows, hooks that exist.
+
+A gap is an error at start, not in the middle of a sign-in. Pure: values in, faults out.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from datetime import date
+from typing import Final
+from urllib.parse import urlsplit
+
+from vaultd.catalog.hooks.flows import FLOW_HOOKS
+from vaultd.catalog.hooks.requests import REQUEST_HOOKS
+from vaultd.catalog.manifest import OAuth, Provider, duration
+from vaultd.config.yaml import Fault, nearest
+from vaultd.errors import Misconfigured
+
+#: An id is a command-line option, the start of a file's name and the scheme of `id://model`.
+_ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+
+_NEEDED: Final = {
+    "code": ("authorize", "token"),
+    "device": ("device", "token"),
+    "codex": ("device-usercode", "device-token", "device-page"),
+}
+
+
+def broken(provider: Provider, *, free_api: bool) -> Iterator[Fault]:
+    """Every rule `provider` breaks. `free_api`: `endpoints.api` is a key entry's base-url, the operator's own word."""
+    if not _ID.fullmatch(provider.id) and not free_api:
+        yield Fault("id", "only a-z, 0-9 and `-`, at most 40 characters")
+    if "api" not in provider.endpoints:
+        yield Fault("endpoints.api", "is missing")
+    for name, url in provider.endpoints.items():
+        if (why := _unsafe(url)) and not (free_api and name == "api"):
+            yield Fault(f"endpoints.{name}", why)
+    if provider.sunset and not _is_day(provider.sunset):
+        yield Fault("sunset", "is not a day, YYYY-MM-DD")
+    yield from _unknown("api.hooks", provider.api.hooks, list(REQUEST_HOOKS))
+    if provider.oauth is not None:
+        yield from _broken_oauth(provider.oauth, provider.endpoints)
+    elif not provider.keys:
+        yield Fault("oauth", "is missing; without it `keys: true` must allow API keys")
+
+
+def _broken_oauth(oauth: OAuth, endpoints: dict[str, str]) -> Iterator[Fault]:
+    yield from _unknown("oauth.signed-in", oauth.signed_in, list(FLOW_HOOKS))
+    yield from _unknown("oauth.renewed", oauth.renewed, list(FLOW_HOOKS))
+    for key, text in (("refresh-ahead", oauth.refresh_ahead), ("default-lifetime", oauth.default_lifetime)):
+        try:
+            duration(text)
+        except Misconfigured as error:
+            yield Fault(f"oauth.{key}", str(error))
+    if oauth.issuer and (why := _unsafe(oauth.issuer)):
+        yield Fault("oauth.issuer", why)
+    if not oauth.issuer:
+        for name in _NEEDED[oauth.flow] + (_NEEDED["codex"] if oauth.device == "codex" else ()):
+            if name not in endpoints:
+                yield Fault(f"endpoints.{name}", f"is missing; `oauth.flow: {oauth.flow}` needs it")
+    if oauth.flow == "code" and oauth.redirect is None:
+        yield Fault("oauth.redirect", "is missing; the code flow needs port and path")
+    if oauth.flow == "device" and oauth.device == "none":
+        yield Fault("oauth.device", "is missing; write `rfc8628`")
+
+
+def _unknown(key: str, names: list[str], known: list[str]) -> Iterator[Fault]:
+    for name in names:
+        if name not in known:
+            yield Fault(key, f"no hook `{name}`{nearest(name, known)}")
+
+
+def _unsafe(url: str) -> str:
+    """SEC-06: a token or a key never leaves in clear. http only where it cannot leave: on loopback."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return "is not an address"
+    if not host or parts.scheme not in {"https", "http"}:
+        return "is not an https address"
+    if parts.username is not None or parts.password is not None:
+        return "must not hold a user or password"
+    if parts.scheme == "http" and not _is_loopback(host):
+        return "must be https (http is for loopback only)"
+    return ""
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
