@@ -1,4 +1,4 @@
-"""Client keys: what a client of ours presents. Those issued here are sealed, one file each; those of the config are not.
+"""Client keys: what a client of ours presents. Those issued here are sealed, one file each; the config's are not.
 
     vk_<12 hex: id>_<43 characters: 32 random bytes>_<8 hex: CRC-32 of what stands before>
 
@@ -68,16 +68,20 @@ class ClientKeys:
         self._refused: dict[str, str] = {}
         self._configured: dict[str, ClientKey] = {}
         self._by_digest: dict[bytes, tuple[bytes, ClientKey | None]] = {}
-
-    async def load(self) -> None:
-        await self.rescan()
+        self._take_up(*self._look_around())
 
     async def rescan(self) -> None:
         """Takes up what other processes did."""
-        stamps = await asyncio.get_running_loop().run_in_executor(None, self._store.stamps)
-        if stamps == self._stamps:
+        self._take_up(*await asyncio.get_running_loop().run_in_executor(None, self._look_around))
+
+    def _look_around(self) -> tuple[dict[str, Stamp], dict[str, ClientKey | str] | None]:
+        """In a worker thread: what is there, and its contents where anything changed."""
+        stamps = self._store.stamps()
+        return stamps, None if stamps == self._stamps else {name: self._read(name) for name in stamps}
+
+    def _take_up(self, stamps: dict[str, Stamp], seen: dict[str, ClientKey | str] | None) -> None:
+        if seen is None:
             return
-        seen = await asyncio.get_running_loop().run_in_executor(None, self._read_all, list(stamps))
         self._issued = {key.id: key for key in seen.values() if isinstance(key, ClientKey)}
         self._refused = {name: why for name, why in seen.items() if isinstance(why, str)}
         self._stamps = stamps
@@ -195,9 +199,6 @@ class ClientKeys:
                 generation=key.generation,
             )
             return self._store.commit(_name(key), sealed)
-
-    def _read_all(self, names: Sequence[str]) -> dict[str, ClientKey | str]:
-        return {name: self._read(name) for name in names}
 
     def _read(self, name: str) -> ClientKey | str:
         try:
