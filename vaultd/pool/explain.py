@@ -83,11 +83,11 @@ def standings(
     rows: list[Standing] = []
     for facts in sorted(credentials, key=lambda facts: facts.id):
         own = standing(facts, providers)
-        cooling = [cooling(facts, model, mark, wall - now) for model, mark in sorted(marks.get(facts.id, []))]
-        if own.state == "available" and any(not row.model for row in cooling):
-            rows += cooling
+        rests = [cooling(facts, model, mark, wall - now) for model, mark in sorted(marks.get(facts.id, []))]
+        if own.state == "available" and any(not row.model for row in rests):
+            rows += rests
         else:
-            rows += [own, *cooling]
+            rows += [own, *rests]
     return rows
 
 

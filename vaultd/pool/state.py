@@ -21,7 +21,8 @@ _REFUSED: Final = 1800.0
 #: a failing server is worth another look each minute.
 _LONGEST_LIMITED: Final = 1800.0
 _LONGEST_FAILED: Final = 60.0
-#: The model name is the client's word and patterns take any: above this many marks the ended ones are swept.
+#: The model name is the client's word and patterns take any: above this many marks the ended ones are swept,
+#: and the oldest makes room.
 _MARKS: Final = 10_000
 
 
@@ -141,6 +142,8 @@ class State:
 
     def _sweep(self, now: float) -> None:
         self._cooldowns = {key: mark for key, mark in self._cooldowns.items() if mark.until > now}
+        if len(self._cooldowns) >= _MARKS:
+            del self._cooldowns[next(iter(self._cooldowns))]
 
 
 def rest(outcome: Outcome, level: int) -> float:

@@ -98,7 +98,7 @@ def client_key(house: House, request: web.Request) -> None:
             request[CLIENT] = known.id
             return
     if presented:
-        _log.info("client key refused peer=%s path=%s", peer(house.config, request), repr(request.path[:80]))
+        _log.info("client key refused", extra={"peer": peer(house.config, request)})
         raise Refusal(401, "unauthorized", "the client key is not valid: see `vaultd keys list`")
     raise Refusal(401, "unauthorized", "a client key is needed (Authorization: Bearer …): see `vaultd keys list`")
 

@@ -12,11 +12,11 @@ import errno
 import logging
 import signal
 import ssl
-import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from vaultd.errors import Misconfigured
 from vaultd.house import House
@@ -35,8 +35,8 @@ GRACE: Final = 30.0
 _LAST_WORDS: Final = 2.0
 
 
-async def serve(house: House, host: str, port: int, *, ready: Callable[[str], None] | None = None) -> None:
-    """Serves until SIGTERM or SIGINT. `ready` hears the address once it answers."""
+async def serve(house: House, host: str, port: int) -> None:
+    """Serves until SIGTERM or SIGINT."""
     loop, stop, tasks = asyncio.get_running_loop(), asyncio.Event(), Tasks()
     context = tls_context(house)
 
@@ -48,9 +48,9 @@ async def serve(house: House, host: str, port: int, *, ready: Callable[[str], No
     loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         async with listening(house, host, port, context) as address:
-            _log.info("serving address=%s", address)
-            if ready is not None:
-                ready(address)
+            if house.daemon is not None:
+                house.daemon.address = address
+            _log.info("serving", extra={"address": address})
             await stop.wait()
             _log.info("stopping")
     finally:
@@ -135,7 +135,7 @@ async def _reload(house: House, context: ssl.SSLContext | None) -> None:
         try:
             context.load_cert_chain(tls.cert, tls.key)
         except (OSError, ssl.SSLError):
-            _log.error("certificate not read, the old one stays: cert=%s", tls.cert)
+            _log.error("the certificate cannot be read, the old one stays", extra={"file": tls.cert})
 
 
 def http_logger() -> logging.Logger:
@@ -147,15 +147,14 @@ def http_logger() -> logging.Logger:
 
 
 class _NoQuotes(logging.Filter):
-    """Leaves of an exception its class and where it was raised."""
+    """A malformed request is one line without the exception, whose message quotes it. The rest passes."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if error is not None:
-            frames = traceback.extract_tb(error.__traceback__)
-            where = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "parser"
-            record.msg = f"{record.getMessage()} error={type(error).__name__} at={where}"
-            record.args, record.exc_info, record.exc_text = (), None, None
+        if isinstance(error, HttpProcessingError):
+            record.msg, record.args, record.exc_info = "malformed request refused", (), None
+            record.levelno, record.levelname = logging.INFO, "INFO"
+            record.error = type(error).__name__
         return True
 
 

@@ -73,7 +73,7 @@ class Watched(asyncio.Protocol):
         peername = transport.get_extra_info("peername")
         address = peername[0] if isinstance(peername, tuple) else ""
         if not self._counts.enter(address):
-            _log.warning("connection refused peer=%s reason=too-many", address)
+            _log.warning("connection refused", extra={"peer": address, "reason": "too many"})
             transport.abort()
             return
         self._address, self._transport = address, transport
@@ -100,7 +100,7 @@ class Watched(asyncio.Protocol):
 
     def _cut(self) -> None:
         if self._transport is not None:
-            _log.info("connection cut peer=%s reason=answer-not-read", self._address)
+            _log.info("connection cut", extra={"peer": self._address, "reason": "answer not read"})
             self._transport.abort()
 
 
@@ -125,7 +125,7 @@ class _BodyDeadline:
         if left > 0:
             self._timer = self._loop.call_later(left, self._look)
             return
-        _log.info("connection cut peer=%s reason=slow-body", self._request.remote)
+        _log.info("connection cut", extra={"peer": self._request.remote, "reason": "slow body"})
         transport.abort()
 
 

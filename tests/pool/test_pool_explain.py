@@ -1,0 +1,76 @@
+"""The words for how a credential stands: which, why, until when, what to do."""
+
+from __future__ import annotations
+
+from vaultd.catalog.manifest import Api, Model, Provider
+from vaultd.pool import explain
+from vaultd.pool.state import Member, Outcome, State
+from vaultd.secret import Secret
+from vaultd.vault.credential import Credential, DeadLogin, Settings
+
+CODEX = Provider(id="codex", api=Api(formats=["openai-responses"]))
+#: The boot clock and the wall clock of these tests.
+NOW, WALL = 1_000.0, 1_767_323_045.0
+
+
+def said(*credentials: Credential, state: State | None = None) -> list[str]:
+    rows = explain.standings(credentials, {"codex"}, state or State(), now=NOW, wall=WALL)
+    return [row.sentence for row in rows]
+
+
+def credential(name: str = "codex-a", **more: object) -> Credential:
+    return Credential(**{"id": name, "provider": "codex", "kind": "oauth", **more})  # type: ignore[arg-type]
+
+
+def test_one_that_can_serve_says_so() -> None:
+    assert said(credential()) == ["codex-a: available"]
+
+
+def test_one_that_a_person_switched_off_names_the_switch() -> None:
+    off = credential(settings=Settings(disabled=True))
+    assert said(off) == ["codex-a: disabled: switched off by a person (vaultd credentials enable codex-a)"]
+
+
+def test_a_dead_login_says_why_since_when_and_how_to_sign_in() -> None:
+    dead = credential(dead=DeadLogin("refresh_token_reused", WALL))
+    assert said(dead) == [
+        "codex-a: sign-in required: refresh_token_reused, since 2026-01-02T03:04:05Z (vaultd login --codex)"
+    ]
+
+
+def test_a_dead_key_is_added_not_signed_in() -> None:
+    dead = credential("k", kind="key", key=Secret("sk-CANARY"), dead=DeadLogin("refused", WALL))
+    assert said(dead)[0].endswith("(vaultd credentials add codex)")
+
+
+def test_one_whose_manifest_is_gone_says_so() -> None:
+    (line,) = said(credential(provider="acme"))
+    assert line.startswith("codex-a: no provider: its manifest is gone")
+
+
+def test_a_cooldown_for_one_model_leaves_the_credential_available() -> None:
+    state = State()
+    state.report(Member("codex-a", CODEX, Model(id="gpt-5")), Outcome(429, retry_after=60), NOW, longest=1e9)
+    assert said(credential(), state=state) == [
+        "codex-a: available",
+        "codex-a: cooling for gpt-5 until 2026-01-02T03:05:05Z: rate limited (429) (wait)",
+    ]
+
+
+def test_a_refused_credential_cools_for_everything() -> None:
+    state = State()
+    state.report(Member("codex-a", CODEX, Model(id="gpt-5")), Outcome(401), NOW, longest=1e9)
+    assert said(credential(), state=state) == [
+        "codex-a: cooling until 2026-01-02T03:34:05Z: the vendor refused the credential (401) (vaultd login --codex)"
+    ]
+
+
+def test_credentials_are_told_by_id_and_each_cause_has_words() -> None:
+    assert said(credential("b"), credential("a")) == ["a: available", "b: available"]
+    causes = {status: explain.cause(status) for status in (0, 402, 403, 502)}
+    assert causes == {
+        0: "the vendor did not answer",
+        402: "the account has no credit (402)",
+        403: "the vendor forbade it (403)",
+        502: "the vendor failed (502)",
+    }

@@ -1,0 +1,135 @@
+"""What a vendor's answer does to a credential: nothing, a rest, or the end of one."""
+
+from __future__ import annotations
+
+import pytest
+
+from vaultd.catalog.manifest import Api, Model, Provider
+from vaultd.pool.state import NETWORK, OK, Member, Outcome, State, rest
+
+DAY = 86400.0
+CODEX = Provider(id="codex", api=Api(formats=["openai-responses"]))
+
+
+def member(name: str = "codex-a", model: str = "gpt-5") -> Member:
+    return Member(name, CODEX, Model(id=model))
+
+
+def report(state: State, who: Member, outcome: Outcome, now: float, generation: int = 1) -> None:
+    state.report(who, outcome, now, longest=DAY, generation=generation)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "level", "seconds"),
+    [
+        (Outcome(429), 0, 1),
+        (Outcome(429), 5, 32),
+        (Outcome(429), 40, 1800),
+        (Outcome(429, retry_after=77), 9, 77),
+        (Outcome(503, retry_after=5), 0, 5),
+        (Outcome(500), 0, 1),
+        (Outcome(502), 20, 60),
+        (NETWORK, 3, 8),
+        (Outcome(401), 0, 1800),
+        (Outcome(402), 3, 1800),
+        (Outcome(403), 0, 1800),
+        (Outcome(429, retry_after=-3), 0, 0),
+    ],
+)
+def test_how_long_a_credential_is_left_alone(outcome: Outcome, level: int, seconds: float) -> None:
+    assert rest(outcome, level) == seconds
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 413, 422])
+def test_a_clients_own_error_sets_nobody_aside(status: int) -> None:
+    state = State()
+    report(state, member(), Outcome(status), 100)
+    assert state.resting(member(), 100) is None
+
+
+def test_a_rate_limit_is_for_one_model_and_ends_by_itself() -> None:
+    state = State()
+    report(state, member(), Outcome(429, retry_after=30), 100)
+    assert state.resting(member(model="gpt-5-mini"), 101) is None
+    resting = state.resting(member(), 129.9)
+    assert resting is not None
+    assert (resting.since, resting.until, resting.status) == (100, 130, 429)
+    assert state.resting(member(), 130) is None
+
+
+def test_a_refused_credential_rests_for_every_model_until_it_is_renewed() -> None:
+    state = State()
+    report(state, member(), Outcome(401), 100, generation=4)
+    assert state.resting(member(model="gpt-5-mini"), 101) is not None
+    state.settle({"codex-a": 4})
+    assert state.resting(member(), 101) is not None
+    state.settle({"codex-a": 5})
+    assert state.resting(member(), 101) is None
+
+
+def test_a_renewal_does_not_lift_a_rate_limit() -> None:
+    state = State()
+    report(state, member(), Outcome(429, retry_after=30), 100, generation=4)
+    state.settle({"codex-a": 5})
+    assert state.resting(member(), 101) is not None
+
+
+def test_a_credential_that_is_gone_is_forgotten() -> None:
+    state = State()
+    report(state, member(), Outcome(429, retry_after=30), 100)
+    state.settle({"codex-b": 1})
+    assert list(state.cooldowns(101)) == []
+
+
+def test_rests_grow_while_nothing_succeeds_and_start_anew_after_a_success() -> None:
+    state, now = State(), 0.0
+    lengths = []
+    for _ in range(4):
+        report(state, member(), Outcome(500), now)
+        resting = state.resting(member(), now)
+        assert resting is not None
+        lengths.append(resting.until - now)
+        now = resting.until
+    report(state, member(), OK, now)
+    report(state, member(), Outcome(500), now)
+    last = state.resting(member(), now)
+    assert last is not None
+    assert [*lengths, last.until - now] == [1, 2, 4, 8, 1]
+
+
+def test_a_burst_that_fails_together_is_one_failure() -> None:
+    state = State()
+    for _ in range(100):
+        report(state, member(), Outcome(500), 100)
+    resting = state.resting(member(), 100)
+    assert resting is not None
+    assert resting.until == 101
+
+
+def test_a_hint_is_capped() -> None:
+    state = State()
+    report(state, member(), Outcome(429, retry_after=18 * DAY), 0)
+    resting = state.resting(member(), 0)
+    assert resting is not None
+    assert resting.until == DAY
+
+
+def test_a_newer_hint_counts_more_than_an_older_one() -> None:
+    state = State()
+    report(state, member(), Outcome(429, retry_after=18 * DAY), 0)
+    report(state, member(), Outcome(429, retry_after=20), 60)
+    assert state.resting(member(), 81) is None
+
+
+def test_a_probe_is_let_through_once_in_its_time() -> None:
+    state = State()
+    assert [state.probe("gpt-5", now, 60) for now in (0, 1, 59, 60, 61, 120)] == [True, False, False, True, False, True]
+    assert state.probe("gpt-5-mini", 61, 60)
+
+
+def test_marks_for_names_that_clients_invent_are_swept() -> None:
+    for seconds in (1, DAY):
+        state = State()
+        for number in range(20_100):
+            report(state, member(model=f"claude-{number}"), Outcome(429, retry_after=seconds), number / 100)
+        assert len(list(state.cooldowns(0))) <= 10_000
