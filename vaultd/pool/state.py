@@ -21,8 +21,7 @@ _REFUSED: Final = 1800.0
 #: a failing server is worth another look each minute.
 _LONGEST_LIMITED: Final = 1800.0
 _LONGEST_FAILED: Final = 60.0
-#: The model name is the client's word and patterns take any: above this many marks the ended ones are swept,
-#: and the oldest makes room.
+#: The model name is the client's word and patterns take any: of so many marks the oldest makes room.
 _MARKS: Final = 10_000
 
 
@@ -109,7 +108,7 @@ class State:
             # A burst that fails together is one failure: it neither lengthens nor shortens the rest.
             until = max(until, old.until)
         if old is None and len(self._cooldowns) >= _MARKS:
-            self._sweep(now)
+            del self._cooldowns[next(iter(self._cooldowns))]
         self._cooldowns[key] = Cooldown(now, until, outcome.status, level, generation)
 
     def probe(self, model: str, now: float, every: float) -> bool:
@@ -139,11 +138,6 @@ class State:
     def cooldowns(self, now: float) -> Iterator[tuple[Key, Cooldown]]:
         """What is set aside now."""
         return ((key, mark) for key, mark in self._cooldowns.items() if mark.until > now)
-
-    def _sweep(self, now: float) -> None:
-        self._cooldowns = {key: mark for key, mark in self._cooldowns.items() if mark.until > now}
-        if len(self._cooldowns) >= _MARKS:
-            del self._cooldowns[next(iter(self._cooldowns))]
 
 
 def rest(outcome: Outcome, level: int) -> float:

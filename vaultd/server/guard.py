@@ -37,8 +37,6 @@ PROVIDER: Final = web.RequestKey("provider", str)
 
 #: nginx's status for a client that hung up before its answer; only the metrics see it.
 _CLIENT_GONE: Final = 499
-#: A client key is at most 43 characters and two short fields; one in a config may be longer, but is no novel.
-_LONGEST_KEY: Final = 512
 _WILDCARD: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 -- compared with, not bound
 #: Only a forwarder of requests writes these: with one of them a loopback peer is not the client.
 _FORWARDING: Final = ("Forwarded", "X-Real-IP")
@@ -93,7 +91,7 @@ def client_key(house: House, request: web.Request) -> None:
     presented = False
     for text in _keys(request):
         presented = True
-        known = house.clients.identify(text) if len(text) <= _LONGEST_KEY else None
+        known = house.clients.identify(text)
         if known is not None:
             request[CLIENT] = known.id
             return
