@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +26,7 @@ SHIPPED: Final = "shipped"
 
 def shipped_folder() -> Path:
     """Inside the wheel, else the checkout's folder (an editable install has no copy)."""
-    packaged = Path(str(resources.files("vaultd"))) / "_providers"
+    packaged = Path(__file__).parents[1] / "_providers"
     return packaged if packaged.is_dir() else packaged.parents[1] / "providers"
 
 

@@ -6,8 +6,9 @@ Replaced whole on reload, so that whoever holds a `Catalog` holds one consistent
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Final
 
 import msgspec
 
@@ -16,12 +17,18 @@ from vaultd.config.model import ModelFacts
 from vaultd.config.yaml import nearest
 from vaultd.errors import Misconfigured
 
+#: Every request asks who serves its model (25 µs to find out). A client may send any name, so the memory is bounded.
+_REMEMBERED: Final = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
     providers: Mapping[str, Entry]
     #: What an operator should hear at start: replaced manifests, facts for nobody's model.
     notes: tuple[str, ...] = ()
+    _served: dict[str, list[tuple[Provider, Model]]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def entry(self, id: str) -> Entry:  # noqa: A002
         """In any case. Raises Misconfigured naming the nearest id."""
@@ -43,8 +50,13 @@ class Catalog:
 
     def serving(self, model: str) -> list[tuple[Provider, Model]]:
         """Every provider that lists `model` or has a pattern for it."""
-        every = (entry.provider for entry in self.providers.values())
-        return [(provider, found) for provider in every if (found := resolve(provider, model)) is not None]
+        if (known := self._served.get(model)) is None:
+            every = (entry.provider for entry in self.providers.values())
+            known = [(provider, found) for provider in every if (found := resolve(provider, model)) is not None]
+            if len(self._served) >= _REMEMBERED:
+                self._served.clear()
+            self._served[model] = known
+        return known
 
 
 def resolve(provider: Provider, model: str) -> Model | None:
