@@ -46,6 +46,17 @@ def chat(line: str) -> None:
     click.echo(safe(line), err=True)
 
 
+def progress(line: str) -> None:
+    """Takes the place of the line before it, for a terminal on stderr (ECMA-48: erase in line). Empty clears it."""
+    click.echo(f"\r\x1b[K{safe(line)}", err=True, nl=False)
+
+
+def chat_text(text: str) -> None:
+    """Several lines of chatter that are our own words."""
+    for line in text.splitlines():
+        chat(line)
+
+
 def complain(message: str, *, hint: str = "") -> None:
     chat(f"vaultd: {message}")
     if hint:
