@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,7 +25,6 @@ class Person:
 
     sandbox: Sandbox
     http: aiohttp.ClientSession
-    last: dict[str, Any] = field(default_factory=dict)
 
     def endpoint(self, vendor: str, leaf: str) -> str:
         if vendor == "invented":
@@ -63,11 +62,11 @@ class Person:
         if rules.client_secret:
             body["client_secret"] = rules.client_secret
         body = {name: value for name, value in (body | fields).items() if value is not None}
-        auth = (
-            aiohttp.BasicAuth(rules.client_id, rules.client_secret) if rules.client_auth == "basic-and-body" else None
-        )
+        headers = {}
+        if rules.client_auth == "basic-and-body":
+            headers["Authorization"] = aiohttp.encode_basic_auth(rules.client_id, rules.client_secret)
         how: dict[str, Any] = {"json": body} if rules.body == "json" else {"data": body}
-        async with self.http.post(self.endpoint(vendor, "token"), auth=auth, **how) as reply:
+        async with self.http.post(self.endpoint(vendor, "token"), headers=headers, **how) as reply:
             return reply.status, await reply.json()
 
     async def exchange(self, vendor: str, code: str, **changes: str | None) -> tuple[int, dict[str, Any]]:

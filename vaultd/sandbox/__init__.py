@@ -4,7 +4,8 @@ Shipped: `vaultd demo` runs on it, and so do the tests. It imports nothing of ou
 repeated in what judges it. Every secret it issues holds the word CANARY.
 """
 
+from vaultd.sandbox.records import Account, Hit
 from vaultd.sandbox.server import Sandbox
-from vaultd.sandbox.state import Account, Hit, Vendor
+from vaultd.sandbox.state import Vendor
 
 __all__ = ["Account", "Hit", "Sandbox", "Vendor"]

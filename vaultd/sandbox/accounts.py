@@ -8,7 +8,7 @@ from aiohttp import web
 
 from vaultd.sandbox.call import Call, answer
 from vaultd.sandbox.llm import gate
-from vaultd.sandbox.state import GrantError
+from vaultd.sandbox.records import GrantError
 
 
 async def iflow_user(call: Call) -> web.StreamResponse:

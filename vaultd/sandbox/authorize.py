@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 from aiohttp import web
 
 from vaultd.sandbox.call import Call
-from vaultd.sandbox.state import Account
+from vaultd.sandbox.records import Account
 from vaultd.sandbox.vendors import Rules
 
 #: RFC 7636 §4.2: an S256 challenge is 43 characters of base64url.
@@ -55,7 +55,7 @@ def _registered(call: Call, redirect_uri: str) -> bool:
     known = [*rules.redirect_uris, *([call.base + rules.paste_page] if rules.paste_page else [])]
     if redirect_uri in known:
         return True
-    if not call.vendor.switches.any_port:
+    if not (rules.any_port or call.vendor.switches.any_port):
         return False
     return any(_portless(redirect_uri) == _portless(uri) for uri in rules.redirect_uris)
 

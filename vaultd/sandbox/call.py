@@ -12,8 +12,9 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
+from vaultd.sandbox.records import GrantError, Hit
 from vaultd.sandbox.refusal import oauth
-from vaultd.sandbox.state import GrantError, Hit, Vendor
+from vaultd.sandbox.state import Vendor
 from vaultd.sandbox.switches import Fault, Place
 
 

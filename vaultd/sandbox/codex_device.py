@@ -10,8 +10,8 @@ import secrets
 from aiohttp import web
 
 from vaultd.sandbox.call import Call, answer
+from vaultd.sandbox.records import GrantError, challenge_of
 from vaultd.sandbox.refusal import Refusal, oauth
-from vaultd.sandbox.state import GrantError, challenge_of
 
 #: The vendor's own callback: the host is the authorization server's, the path is fixed.
 CALLBACK = "/deviceauth/callback"

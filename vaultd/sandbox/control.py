@@ -13,7 +13,8 @@ import msgspec
 from aiohttp import web
 
 from vaultd.sandbox.call import answer
-from vaultd.sandbox.state import Hit, Vendor, mask
+from vaultd.sandbox.records import Hit, mask
+from vaultd.sandbox.state import Vendor
 from vaultd.sandbox.switches import Fault
 
 

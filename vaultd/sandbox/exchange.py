@@ -12,7 +12,7 @@ from aiohttp import web
 
 from vaultd.sandbox import refusal
 from vaultd.sandbox.call import Call, answer
-from vaultd.sandbox.state import Access, Account, GrantError, jwt
+from vaultd.sandbox.records import Access, Account, GrantError, jwt
 
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 

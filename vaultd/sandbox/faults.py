@@ -13,8 +13,8 @@ import msgspec
 from aiohttp import web
 
 from vaultd.sandbox.call import Call, Route
+from vaultd.sandbox.records import Armed
 from vaultd.sandbox.refusal import Refusal, body_for
-from vaultd.sandbox.state import Armed
 from vaultd.sandbox.switches import Fault
 
 _IN_STREAM = ("cut-stream", "error-event", "stall")

@@ -8,8 +8,8 @@ from aiohttp import web
 
 from vaultd.sandbox.call import Call, answer
 from vaultd.sandbox.llm import gate
+from vaultd.sandbox.records import Account
 from vaultd.sandbox.refusal import llm
-from vaultd.sandbox.state import Account
 
 #: What Google gives an account that has no project of its own.
 MANAGED = "sandbox-managed-project"

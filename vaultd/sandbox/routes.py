@@ -8,7 +8,8 @@ from vaultd.sandbox.call import Route
 from vaultd.sandbox.exchange import revoke, token
 from vaultd.sandbox.llm import anthropic, chat, gemini, models, responses
 
-_MODEL = "/models/{model}:{method:generateContent|streamGenerateContent|countTokens}"
+_ASK = "/models/{model}:{method:generateContent|streamGenerateContent}"
+_COUNT = "/models/{model}:{method:countTokens}"
 _SERVICE = "/services/v1/projects/{project}/services/{service}"
 
 ROUTES: dict[str, list[Route]] = {
@@ -48,8 +49,8 @@ ROUTES: dict[str, list[Route]] = {
         Route("POST", "/v1internal:{method:generateContent|streamGenerateContent}", "llm", gemini.code_assist),
         Route("POST", "/v1internal:{method:countTokens}", "count", gemini.code_assist),
         Route("POST", "/v1internal:{method}", "code-assist", google.unknown_method),
-        Route("POST", "/v1beta" + _MODEL, "llm", gemini.by_key),
-        Route("POST", "/v1" + _MODEL, "llm", gemini.by_key),
+        Route("POST", "/v1beta" + _ASK, "llm", gemini.by_key),
+        Route("POST", "/v1beta" + _COUNT, "count", gemini.by_key),
         Route("GET", "/v1beta/models", "models", models.gemini),
     ],
     "qwen": [

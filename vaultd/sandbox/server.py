@@ -17,9 +17,10 @@ from aiohttp import web
 from vaultd.sandbox import control, vendors
 from vaultd.sandbox.call import Call, Route, answer
 from vaultd.sandbox.faults import serve
+from vaultd.sandbox.records import Hit
 from vaultd.sandbox.refusal import Refusal
 from vaultd.sandbox.routes import ROUTES
-from vaultd.sandbox.state import Hit, Vendor
+from vaultd.sandbox.state import Vendor
 from vaultd.sandbox.switches import Fault
 
 #: Above the 64 MiB that a relay must pass, so that the relay's limit is met first.

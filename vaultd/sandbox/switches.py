@@ -52,7 +52,7 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     iss: str = ""
     #: Deliver `code#state` in the `code` parameter (Claude).
     code_hash_state: bool = False
-    #: Take any loopback port in a registered redirect URI (RFC 8252 §7.3), for tests that cannot own the fixed one.
+    #: Take any loopback port in a registered redirect URI, for tests that cannot own the fixed one.
     any_port: bool = False
 
     #: The person at the device page: `page` waits until it is opened with the code, `auto` approves by itself.

@@ -24,6 +24,8 @@ class Rules:
     redirect_uris: tuple[str, ...] = ()
     #: Path below the vendor's prefix of its own page that shows the code to paste.
     paste_page: str = ""
+    #: Any loopback port is as good as the registered one (RFC 8252 §7.3; Google does so for desktop clients).
+    any_port: bool = False
     scopes: frozenset[str] = frozenset()
     needed_scopes: frozenset[str] = frozenset()
     pkce: Literal["required", "optional", "none"] = "required"
@@ -88,6 +90,7 @@ RULES: dict[str, Rules] = {
             ),
             needed_scopes=frozenset({f"{_GOOGLE}cloud-platform"}),
             pkce="optional",
+            any_port=True,
             client_auth="body",
             offline_access=True,
             refresh="absent",
@@ -134,6 +137,7 @@ RULES: dict[str, Rules] = {
             client_id="invented-client",
             grammar="chat",
             redirect_uris=("http://127.0.0.1:17171/callback", "http://localhost:17171/callback"),
+            any_port=True,
             scopes=frozenset({"openid", "email", "models"}),
         ),
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vaultd.sandbox.call import Call
+from vaultd.sandbox.records import ISSUED, Access, GrantError, mask
 from vaultd.sandbox.refusal import llm
-from vaultd.sandbox.state import ISSUED, Access, GrantError, mask
 from vaultd.sandbox.vendors import Grammar
 
 _WORDS = {
@@ -32,6 +32,7 @@ def oauth_caller(call: Call, grammar: Grammar) -> Caller:
     """By access token alone."""
     if not call.bearer():
         raise llm(grammar, 401, "Missing bearer authentication in header", code="missing_token")
+    call.vendor.uses[mask(call.bearer())] += 1
     try:
         return Caller(call.vendor.live(call.bearer()))
     except GrantError as error:
