@@ -52,6 +52,9 @@ ROUTES: dict[str, list[Route]] = {
         Route("POST", "/v1beta" + _ASK, "llm", gemini.by_key),
         Route("POST", "/v1beta" + _COUNT, "count", gemini.by_key),
         Route("GET", "/v1beta/models", "models", models.gemini),
+        Route("POST", "/v1" + _ASK, "llm", gemini.by_key),
+        Route("POST", "/v1" + _COUNT, "count", gemini.by_key),
+        Route("GET", "/v1/models", "models", models.gemini),
     ],
     "qwen": [
         Route("POST", "/api/v1/oauth2/device/code", "device", device.start),
