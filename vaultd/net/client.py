@@ -61,7 +61,7 @@ class Client:
                 return Reply(response.status, _lowered(response.headers), body)
         except (aiohttp.ClientError, *_PROXY_FAILED, TimeoutError, OSError) as error:
             # `from None`: the cause's repr holds the request's headers, and a traceback would print it.
-            raise _as_ours(error, host) from None
+            raise as_ours(error, host) from None
 
     def session_for(self, proxy: str | None = None) -> aiohttp.ClientSession:
         """The relay's session: warm connections, no total deadline, bytes as they came.
@@ -163,7 +163,7 @@ def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
     return lowered
 
 
-def _as_ours(error: Exception, host: str) -> VaultdError:
+def as_ours(error: Exception, host: str) -> VaultdError:
     if isinstance(error, _PROXY_FAILED):
         return TryLater(f"the proxy did not connect to {host}")
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):

@@ -12,31 +12,30 @@ from vaultd.server import guard, models, relay, status
 from vaultd.server.guard import Handler, Rule, Shape, client_key, client_key_or_loopback, guarded
 from vaultd.wire.refusal import Refusal
 
-#: Codex was seen to send 9 MB and Gemini CLI as much; the largest context there is fits 64 MiB (THR-13).
-BODY_LIMIT: Final = 64 * 1024 * 1024
 #: Google's id of a model may hold slashes; what follows the last colon is the method.
 _GEMINI: Final = "{model:.+}:{method:[A-Za-z]+}"
 
 
 def make_app(house: House) -> web.Application:
-    app = web.Application(client_max_size=BODY_LIMIT)
+    app = web.Application()
+    desk = relay.Desk(house)
     app.on_response_prepare.append(_unsigned)
 
     def get(path: str, shape: FormatName | Shape, handler: Handler, admit: Rule = client_key) -> None:
         app.router.add_get(path, guarded(house, shape, admit, handler))
 
     def post(path: str, fmt: FormatName, handler: Handler | None = None, admit: Rule = client_key) -> None:
-        app.router.add_post(path, guarded(house, fmt, admit, handler or relay.handler(house, fmt)))
+        app.router.add_post(path, guarded(house, fmt, admit, handler or desk.handler(fmt)))
 
     post("/v1/chat/completions", "openai-chat")
     post("/v1/completions", "openai-chat", _completions)
     post("/v1/responses", "openai-responses")
     get("/v1/responses", "openai-responses", _no_websocket)
     post("/v1/messages", "anthropic-messages")
-    post("/v1/messages/count_tokens", "anthropic-messages", relay.handler(house, "anthropic-messages", count=True))
+    post("/v1/messages/count_tokens", "anthropic-messages", desk.handler("anthropic-messages", count=True))
     for base in ("/v1beta/models", "/v1/models", "/v1beta1/publishers/google/models"):
         post(f"{base}/{_GEMINI}", "gemini")
-    post("/v1internal:{method:[A-Za-z]+}", "gemini", relay.handler(house, "gemini", envelope=True), guard.gemini_cli)
+    post("/v1internal:{method:[A-Za-z]+}", "gemini", desk.handler("gemini", envelope=True), guard.gemini_cli)
 
     get("/v1/models", models.shape, models.every(house))
     get("/v1/models/{model:.+}", models.shape, models.one(house))

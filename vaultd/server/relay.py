@@ -1,0 +1,136 @@
+"""From an HTTP request to an `Ask`, and from the relay's bytes to an HTTP answer. One handler, given the format.
+
+Where the model's name and the wish for a stream stand differs by format, and is known here; what a body means is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from aiohttp import web
+
+from vaultd.catalog.hooks.shape import Action
+from vaultd.catalog.manifest import FormatName
+from vaultd.house import House
+from vaultd.server import bodies
+from vaultd.server.guard import PROVIDER, Handler
+from vaultd.wire.members import Members
+from vaultd.wire.refusal import Refusal
+from vaultd.work.ask import Ask
+from vaultd.work.relay import Relay, Story
+
+#: Of a client's query what its format knows; a client key may stand there too, and stays here.
+_QUERY: Final[dict[FormatName, str]] = {"gemini": "alt", "anthropic-messages": "beta"}
+_METHODS: Final[dict[str, Action]] = {
+    "generateContent": "generate",
+    "streamGenerateContent": "stream",
+    "countTokens": "count",
+}
+#: Headers by which clients name a conversation, of those that were seen to send one.
+_SESSION: Final = ("session_id", "session-id", "x-session-id", "conversation_id")
+
+
+class Desk:
+    """The relay routes of one house: one relay, one count of bodies."""
+
+    def __init__(self, house: House) -> None:
+        self._relay = Relay(house)
+        self._bodies = bodies.Bodies()
+
+    def handler(self, fmt: FormatName, *, count: bool = False, envelope: bool = False) -> Handler:
+        """`count`: the route counts tokens. `envelope`: bodies come in Code Assist's envelope."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            body = await bodies.read(request, self._bodies)
+            size, story = len(body), Story()
+            try:
+                ask = (
+                    _gemini(request, body, envelope=envelope) if fmt == "gemini" else _plain(request, body, fmt, count)
+                )
+                client = _Client(request)
+                whole = await self._relay.serve(ask, client, story)
+            finally:
+                self._bodies.give(size)
+                request[PROVIDER] = story.provider
+            if whole is None:
+                return client.response
+            return web.Response(status=whole.status, body=whole.body, headers=whole.headers)
+
+        return handle
+
+
+def _plain(request: web.Request, body: bytes, fmt: FormatName, count: bool) -> Ask:
+    members = Members(body)
+    model = members.get("model")
+    if not isinstance(model, str) or not model:
+        raise Refusal(400, "bad-request", "`model` is missing: name one of GET /v1/models")
+    action: Action = "count" if count else "stream" if members.raw("stream") == b"true" else "generate"
+    return _ask(request, fmt, action, model, members)
+
+
+def _gemini(request: web.Request, body: bytes, *, envelope: bool) -> Ask:
+    method = request.match_info["method"]
+    action = _METHODS.get(method)
+    if action is None:
+        raise Refusal(501, "not-implemented", f"{method[:60]!r} is not served here: {', '.join(_METHODS)} are")
+    outer = Members(body)
+    if not envelope:
+        return _ask(request, "gemini", action, request.match_info["model"], outer)
+    inner = outer.raw("request")
+    if inner is None:
+        raise Refusal(400, "bad-request", "`request` is missing")
+    members = Members(inner)
+    model = outer.get("model") or members.get("model")
+    if not isinstance(model, str) or not model:
+        raise Refusal(400, "bad-request", "`model` is missing: name one of GET /v1/models")
+    return _ask(request, "gemini", action, model.removeprefix("models/"), members, outer)
+
+
+def _ask(
+    request: web.Request, fmt: FormatName, action: Action, model: str, members: Members, envelope: Members | None = None
+) -> Ask:
+    headers = request.headers
+    session = next((headers[name] for name in _SESSION if name in headers), None)
+    return Ask(fmt, action, model, members, headers, _query(request, fmt), envelope, session)
+
+
+def _query(request: web.Request, fmt: FormatName) -> str:
+    known = _QUERY.get(fmt)
+    if not request.query_string or known is None:
+        return ""
+    value = request.query.get(known, "")
+    return f"{known}={value}" if value.isalnum() and value.isascii() else ""
+
+
+class _Stream(web.StreamResponse):
+    """Its head goes out with the first bytes: one packet, one system call."""
+
+    _send_headers_immediately = False
+
+
+class _Client:
+    """The client of one request, for `work.relay` to answer."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self.opened = False
+        self.response: web.StreamResponse = web.Response()
+        self.write: Callable[[bytes], Awaitable[None]] = self._unopened
+
+    async def open(self, status: int, headers: Mapping[str, str]) -> None:
+        self.opened = True
+        self.response = _Stream(status=status, headers=headers)
+        await self.response.prepare(self._request)
+        #: The response's own method, not a wrapper: it is called once per event of a stream.
+        self.write = self.response.write
+
+    async def end(self, last: bytes = b"") -> None:
+        await self.response.write_eof(last)
+
+    def abort(self) -> None:
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    async def _unopened(self, data: bytes) -> None:
+        raise AssertionError("written to before it was opened")

@@ -1,0 +1,98 @@
+"""Gives a vendor's good answer to the client: whole, as a stream, or folded from one. From here on nobody else is tried
+but where the fold fails, for then the client has still heard nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from vaultd.net.upstream import BROKEN, Answer
+from vaultd.wire.formats import Face
+from vaultd.wire.openai_responses.fold import Fold
+from vaultd.wire.refusal import Refusal
+from vaultd.wire.sse import Frames, TooLong
+from vaultd.wire.usage import Usage
+from vaultd.work.attempt import Ready, Whole, is_stream
+from vaultd.work.headers import towards_client
+from vaultd.work.pump import Pump, Sink, usage_of
+from vaultd.work.silence import Silence
+
+
+class Client(Sink, Protocol):
+    """Who asked, as far as answering goes."""
+
+    @property
+    def opened(self) -> bool:
+        """True once a head has gone out: the status is said, and only the stream's own grammar is left."""
+        ...
+
+    async def open(self, status: int, headers: Mapping[str, str]) -> None: ...
+
+    def abort(self) -> None:
+        """Cuts the connection: an answer that has no way to say that it is broken must not look whole."""
+        ...
+
+
+def whole(ready: Ready, face: Face) -> tuple[Whole, Usage | None]:
+    """An answer that is all there, as it is to be sent."""
+    answer, body = ready.answer, ready.first
+    headers = towards_client(answer.headers.items())
+    if "content-encoding" in headers:
+        return Whole(answer.status, headers, body), None
+    usage = usage_of(face, body) if face.USAGE_MARK in body else None
+    for change in ready.errand.changes:
+        if change.mark in body:
+            body = change.data(body) or b""
+    return Whole(answer.status, headers, body), usage
+
+
+async def folded(ready: Ready) -> bytes:
+    """The whole answer out of a stream. Raises Refusal where the vendor fails in it."""
+    frames, fold, chunk = Frames(), Fold(), ready.first
+    try:
+        while chunk and fold.answer is None:
+            fold.feed(frames.feed(chunk))
+            chunk = b"" if fold.answer is not None else await ready.answer.read()
+    except BROKEN as error:
+        raise Refusal(502, "upstream", str(ready.answer.broken(error))) from None
+    except TooLong:
+        raise Refusal(502, "upstream", f"{ready.answer.host} sent an event of endless length") from None
+    if fold.answer is None:
+        raise Refusal(502, "upstream", f"{ready.answer.host} ended its answer in the middle")
+    return fold.answer
+
+
+async def streamed(
+    ready: Ready, face: Face, client: Client, silence: Silence | None
+) -> tuple[Refusal | None, Usage | None]:
+    """To the client as it comes. Returns why it was broken off, and the tokens stated."""
+    answer = ready.answer
+    headers = towards_client(answer.headers.items())
+    plain = is_stream(answer) and "content-encoding" not in headers
+    if silence is not None and not plain:
+        silence.mute()
+    if silence is not None and silence.comment is not None:
+        await silence.comment
+    if not client.opened:
+        await client.open(answer.status, headers)
+    elif not plain:
+        raise Refusal(502, "upstream", f"{answer.host} answered with something else than the stream already begun")
+    if silence is not None:
+        silence.flowing(answer)
+    if plain and silence is not None:
+        pump = Pump(face, answer, ready.errand.changes, silence)
+        return await pump.run(ready.first, client), pump.usage()
+    return await _passed(answer, ready.first, client), None
+
+
+async def _passed(answer: Answer, chunk: bytes, client: Client) -> Refusal | None:
+    """Bytes of which nothing is known: a large whole answer, a JSON array, something compressed."""
+    try:
+        while chunk:
+            await client.write(chunk)
+            chunk = await answer.read()
+    except BROKEN as error:
+        client.abort()
+        return Refusal(502, "upstream", str(answer.broken(error)))
+    await client.end()
+    return None

@@ -1,0 +1,185 @@
+"""Relays one request: tries the candidates until one answers, and passes its bytes on.
+
+The first byte decides. Before it a 401 renews once, a failing vendor or credential is followed by the next; after it
+the only legal failure is an error event in the client's own grammar. A comment is not a byte of the answer: it keeps
+an impatient client, and failover goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from vaultd.pool.state import FAILOVER, OK, Outcome
+from vaultd.wire.formats import FORMATS, Face
+from vaultd.wire.refusal import Refusal
+from vaultd.wire.usage import Usage
+from vaultd.work import attempt
+from vaultd.work import plan as planning
+from vaultd.work.ask import Ask
+from vaultd.work.attempt import Attempts, Failed, Ready, Whole, is_stream
+from vaultd.work.deliver import Client, folded, streamed, whole
+from vaultd.work.pump import usage_of
+from vaultd.work.silence import Silence
+from vaultd.work.tasks import Tasks
+
+_log = logging.getLogger("vaultd.relay")
+
+#: What streams get to end by themselves after SIGTERM.
+GRACE: Final = 30.0
+
+
+class House(attempt.House, Protocol):
+    """What of the house the relay needs."""
+
+    @property
+    def draining(self) -> asyncio.Event: ...
+
+
+@dataclass(slots=True)
+class Story:
+    """What became of a request: for the log line and the metrics."""
+
+    provider: str = ""
+    credential: str = ""
+    model: str = ""
+    status: int = 0
+    attempts: int = 0
+    usage: Usage | None = None
+
+
+class _Comments:
+    """Comments for an impatient client; the first one opens the stream, for better or worse."""
+
+    def __init__(self, client: Client, face: Face) -> None:
+        self._client, self._face = client, face
+
+    async def comment(self) -> None:
+        if not self._client.opened:
+            await self._client.open(200, {"content-type": "text/event-stream", "cache-control": "no-cache"})
+        await self._client.write(self._face.KEEPALIVE)
+
+
+class Relay:
+    """The relay of one house."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._attempts = Attempts(house)
+        self._tasks = Tasks()
+        self._streams: set[Silence] = set()
+        self._drain: asyncio.Task[None] | None = None
+
+    async def serve(self, ask: Ask, client: Client, story: Story) -> Whole | None:
+        """The whole answer, or None where it went out through `client`. Raises Refusal while nothing has gone out."""
+        silence = self._listen(ask, client) if ask.action == "stream" else None
+        try:
+            return await self._rounds(ask, client, story, silence)
+        except Refusal as refusal:
+            story.status = refusal.status
+            if silence is not None and silence.comment is not None:
+                await silence.comment
+            if not client.opened:
+                raise
+            await client.end(FORMATS[ask.format].error_event(refusal))
+            return None
+        finally:
+            if silence is not None:
+                silence.stop()
+                self._streams.discard(silence)
+            _tell(ask, story)
+
+    def _listen(self, ask: Ask, client: Client) -> Silence:
+        silence = Silence(_Comments(client, FORMATS[ask.format]), self._house.config.streaming, self._tasks)
+        if ask.format == "gemini" and "alt=sse" not in ask.query:
+            silence.mute()  # a JSON array, and JSON has no comments
+        self._streams.add(silence)
+        if self._drain is None:
+            self._drain = self._tasks.start("drain", self._end_streams())
+        return silence
+
+    async def _end_streams(self) -> None:
+        await self._house.draining.wait()
+        await self._house.clock.sleep(GRACE)
+        for silence in self._streams:
+            silence.break_off("vaultd is stopping: ask again in a moment")
+
+    async def _rounds(self, ask: Ask, client: Client, story: Story, silence: Silence | None) -> Whole | None:
+        """Candidate by candidate, round by round, until one answers or the request itself is at fault."""
+        plan = planning.plan(self._house, ask.format, ask.model, ask.session)
+        last: Whole | Refusal | None = None
+        while True:
+            for candidate in plan.candidates:
+                story.provider, story.credential = candidate.provider.id, candidate.credential.id
+                story.model = candidate.model.id
+                result = await self._attempts.make(candidate, ask)
+                if result is None:
+                    continue
+                story.attempts += 1
+                told = await self._deliver(result, ask, client, story, silence) if isinstance(result, Ready) else result
+                outcome = told.outcome if isinstance(told, Failed) else OK
+                plan.report(candidate, outcome)
+                self._house.metrics.attempt(candidate.provider.id, outcome.status)
+                if not isinstance(told, Failed):
+                    return told
+                last = told.last_word
+                if outcome.status not in FAILOVER:
+                    return _last_word(last, story, client)
+            if not plan.again():
+                break
+        if last is None:
+            raise Refusal(501, "not-implemented", f"no vendor that serves {ask.model[:80]!r} counts tokens")
+        return _last_word(last, story, client)
+
+    async def _deliver(
+        self, ready: Ready, ask: Ask, client: Client, story: Story, silence: Silence | None
+    ) -> Whole | Failed | None:
+        """Failed only where a fold failed before the client heard anything."""
+        face, answer = FORMATS[ask.format], ready.answer
+        story.status = answer.status
+        try:
+            if ready.complete:
+                told, story.usage = whole(ready, face)
+                return told
+            if ask.action == "generate" and ask.format == "openai-responses" and is_stream(answer):
+                body = await folded(ready)
+                story.usage = usage_of(face, body)
+                return Whole(200, {"content-type": "application/json"}, body)
+            broken, story.usage = await streamed(ready, face, client, silence)
+            if broken is not None:
+                story.status = broken.status
+            return None
+        except Refusal as refusal:
+            if client.opened:
+                raise
+            return Failed(Outcome(refusal.status), refusal)
+        finally:
+            answer.close()
+
+
+def _last_word(last: Whole | Refusal, story: Story, client: Client) -> Whole:
+    """The vendor's own, as it is; raised where it is ours to put into the client's shape."""
+    if isinstance(last, Refusal):
+        raise last
+    if client.opened:
+        raise Refusal(last.status, "upstream", f"the vendor answered with status {last.status}")
+    story.status = last.status
+    return last
+
+
+def _tell(ask: Ask, story: Story) -> None:
+    _log.info(
+        "relayed",
+        extra={
+            "provider": story.provider,
+            "credential": story.credential,
+            "model": story.model or ask.model[:80],
+            "format": ask.format,
+            "status": story.status,
+            "attempt": story.attempts,
+            "input_tokens": story.usage.input if story.usage else None,
+            "output_tokens": story.usage.output if story.usage else None,
+        },
+    )

@@ -1,0 +1,96 @@
+"""Watches one stream for silence: a comment for a client that has heard nothing, an end for a vendor that says nothing.
+
+One timer per stream that looks back, none per event: an event only notes the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from vaultd.config.model import Streaming
+from vaultd.errors import TryLater
+from vaultd.net.upstream import Answer
+from vaultd.work.tasks import Tasks
+
+
+class Listener(Protocol):
+    """The client, as far as silence is concerned."""
+
+    async def comment(self) -> None:
+        """Sends a comment frame, opening the stream if need be."""
+        ...
+
+
+class Silence:
+    """Started when a stream is asked for; `flowing` from the vendor's first event on."""
+
+    __slots__ = (
+        "_answer",
+        "_keepalive",
+        "_limits",
+        "_listener",
+        "_loop",
+        "_sent",
+        "_tasks",
+        "_timer",
+        "comment",
+        "heard",
+        "writing",
+    )
+
+    def __init__(self, listener: Listener, limits: Streaming, tasks: Tasks) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._listener, self._limits, self._tasks = listener, limits, tasks
+        self._answer: Answer | None = None
+        self._keepalive = limits.keepalive_seconds
+        #: When the vendor was last heard, when a comment was last sent, both on the loop's clock.
+        self.heard = self._sent = self._loop.time()
+        #: True while the client is being written to: then the vendor is not the slow one. A client that takes nothing
+        #: is the server's to cut (`server.slow`).
+        self.writing = False
+        #: A comment on its way: whoever writes next waits for it.
+        self.comment: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._arm()
+
+    def flowing(self, answer: Answer) -> None:
+        """The vendor has begun: from now on its silence counts."""
+        self._answer = answer
+        self.heard = self._loop.time()
+        self._arm()
+
+    def mute(self) -> None:
+        """No comments: nobody may write into a compressed stream or a JSON array."""
+        self._keepalive = 0
+        self._arm()
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def break_off(self, reason: str) -> None:
+        """Ends the vendor's part: what waits for it hears `reason`."""
+        if self._answer is not None:
+            self._answer.break_off(TryLater(reason))
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        due = [self.heard + self._limits.idle_seconds] if self._answer is not None else []
+        if self._keepalive:
+            due.append(max(self.heard, self._sent) + self._keepalive)
+        self._timer = self._loop.call_at(max(min(due), self._loop.time()), self._look) if due else None
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        if self.writing:
+            self.heard = now
+        elif self._answer is not None and now >= self.heard + self._limits.idle_seconds:
+            self.break_off(f"{self._answer.host} fell silent in the middle of its answer")
+            return
+        if self._keepalive and now - max(self.heard, self._sent) >= self._keepalive:
+            self._sent = now
+            if self.comment is None or self.comment.done():
+                self.comment = self._tasks.start("keep-alive", self._listener.comment())
+        self._arm()
