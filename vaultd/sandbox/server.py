@@ -104,10 +104,7 @@ class Sandbox:
     def _handler(self, vendor: Vendor, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             hit = _hit(route.at, request, await request.read())
-            hit.when = vendor.now()
-            vendor.hits.append(hit)
-            vendor.counts[f"requests:{route.at}"] += 1
-            vendor.touch()
+            vendor.note(hit)
             call = Call(self.url, vendor, request, hit)
             try:
                 response = await serve(call, route, self.other_url)

@@ -35,6 +35,9 @@ CODE_SECONDS = 600
 #: Requests kept per vendor: more than any test asks for, and bounded for a demo that stays up.
 HITS_KEPT = 500
 
+#: And so many bytes of their bodies: a handful of the largest a relay passes (64 MiB).
+BODIES_KEPT = 256 * 1024 * 1024
+
 
 class Vendor:
     """One vendor's whole memory. `now` is its clock in unix seconds."""
@@ -80,6 +83,15 @@ class Vendor:
         """Let everything that hangs or stalls now go on."""
         self.released.set()
         self.released = asyncio.Event()
+
+    def note(self, hit: Hit) -> None:
+        """Keep a request, and forget the oldest beyond the limits."""
+        hit.when = self.now()
+        self.hits.append(hit)
+        while len(self.hits) > 1 and sum(len(kept.body) for kept in self.hits) > BODIES_KEPT:
+            self.hits.popleft()
+        self.counts[f"requests:{hit.at}"] += 1
+        self.touch()
 
     def touch(self) -> None:
         """Something changed: wake who waits in `until`."""

@@ -132,6 +132,8 @@ def _check(body: Mapping[str, Any]) -> None:
     turns = body.get("messages")
     if not isinstance(turns, list) or not turns:
         raise _bad("messages: at least one message is required")
+    if not all(isinstance(turn, dict) for turn in turns):
+        raise _bad("messages: Input should be a valid dictionary")
     if turns[0].get("role") != "user":
         raise _bad('messages: first message must use the "user" role')
     if "temperature" in body and "top_p" in body:

@@ -75,7 +75,7 @@ def _forced(choice: Any) -> str:
 def _check(body: Mapping[str, Any]) -> None:
     """What every server of this grammar refuses."""
     messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
+    if not isinstance(messages, list) or not messages or not all(isinstance(turn, dict) for turn in messages):
         raise llm("chat", 400, "'messages' must be a non-empty list.")
     if body.get("tool_choice") is not None and not body.get("tools"):
         raise llm("chat", 400, "'tool_choice' is only allowed when 'tools' are specified.")

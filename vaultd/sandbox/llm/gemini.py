@@ -157,7 +157,7 @@ def _check(body: Mapping[str, Any]) -> None:
     if unknown := sorted(set(body) - known):
         raise llm("gemini", 400, f'Invalid JSON payload received. Unknown name "{unknown[0]}": Cannot find field.')
     turns = body.get("contents")
-    if not isinstance(turns, list) or not turns:
+    if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
         raise llm("gemini", 400, "* GenerateContentRequest.contents: contents is not specified")
     if any(turn.get("role", "user") not in ("user", "model", "function") for turn in turns):
         raise llm("gemini", 400, "Please use a valid role: user, model.")
