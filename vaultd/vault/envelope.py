@@ -180,6 +180,8 @@ def _read(data: bytes) -> dict[str, Any]:
     try:
         document = json.loads(data.decode("ascii"), object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError):
+        if b'"ciphertext"' in data:
+            raise Refused("damaged: cut short or overwritten; restore it from a backup or sign in again") from None
         raise NotSealed("not a sealed file") from None
     if not isinstance(document, dict) or "ciphertext" not in document:
         raise NotSealed("not a sealed file")

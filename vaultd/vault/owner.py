@@ -144,7 +144,7 @@ class Owner:
                 current = lease.current
                 if current is None and self._store.stamp(f"{id_}.json") is not None:
                     continue  # a file that may not be used is somebody's too
-                if current is not None and not _same(current, wanted):
+                if current is not None and not _same(current, credential):
                     continue
                 put = await lease.put(wanted if current is None else _signed_in_again(current, wanted))
             if id_ in self._uncommitted:

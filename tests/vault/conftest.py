@@ -1,0 +1,62 @@
+"""A real folder, a real key, real files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vaultd.oauth.tokens import Account, Tokens
+from vaultd.secret import Secret
+from vaultd.vault import rootkey
+from vaultd.vault.credential import Credential
+from vaultd.vault.keyring import Keyring
+from vaultd.vault.owner import Owner
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "auth"
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    return tmp_path / "config" / "root.key"
+
+
+@pytest.fixture
+def open_keyring(folder: Path, key_file: Path) -> Callable[[], Keyring]:
+    """As each process of one machine opens the same folder."""
+
+    def opened() -> Keyring:
+        root = rootkey.find({}, None, key_file, sealed_files_exist=key_file.exists(), ask=None)
+        return Keyring.open_or_create(folder, root)
+
+    return opened
+
+
+@pytest.fixture
+def keyring(open_keyring: Callable[[], Keyring]) -> Keyring:
+    return open_keyring()
+
+
+@pytest.fixture
+def owner(keyring: Keyring) -> Owner:
+    return Owner(keyring.credentials, keyring)
+
+
+def login(
+    email: str = "a@b.example", *, provider: str = "codex", person: str = "", account: str = "", at: float = 1000.0
+) -> Credential:
+    """A sign-in's outcome, as `work.sign_in` gives it to `settle`."""
+    return Credential(
+        id="",
+        provider=provider,
+        kind="oauth",
+        tokens=Tokens(
+            Secret(f"CANARY-access-{email}"), Secret(f"CANARY-refresh-{email}"), issued_at=at, expires_at=at + 60
+        ),
+        account=Account(person=person, account=account, email=email),
+        created_at=at,
+    )
