@@ -29,6 +29,16 @@ async def test_a_status_some_times_then_well_again(person):
     assert seen == [(503, "7"), (503, "7"), (200, None)]
 
 
+async def test_a_delay_comes_before_whatever_else_is_armed(person):
+    person.sandbox.fault("invented", at="any", do="delay", seconds=0.001, times=2)
+    person.sandbox.fault("invented", at="llm", do="status", status=529)
+    seen = []
+    for _ in range(2):
+        async with ask(person) as reply:
+            seen.append(reply.status)
+    assert seen == [529, 200] and person.sandbox["invented"].counts["faults"] == 3
+
+
 async def test_some_get_away_first(person):
     person.sandbox.fault("invented", at="llm", do="status", status=500, skip=1)
     seen = []

@@ -156,13 +156,11 @@ def _check_thinking(body: Mapping[str, Any]) -> None:
             raise _bad("`max_tokens` must be greater than `thinking.budget_tokens`.")
 
 
-def _check_turns(turns: list[Any]) -> None:
+def _check_turns(turns: list[dict[str, Any]]) -> None:
     """Tool results answer the turn before; signatures are ours."""
     before: set[str] = set()
     for number, turn in enumerate(turns):
-        blocks = (
-            [block for block in turn.get("content") or [] if isinstance(block, dict)] if isinstance(turn, dict) else []
-        )
+        blocks = [block for block in turn.get("content") or [] if isinstance(block, dict)]
         for place, block in enumerate(blocks):
             at = f"messages.{number}.content.{place}"
             if block.get("type") == "tool_result" and block.get("tool_use_id") not in before:
