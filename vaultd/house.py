@@ -177,12 +177,11 @@ async def build(
     loaded = read(env, config_option)
     places, config = loaded.places, loaded.config
     catalog = load(shipped_folder(), places.providers_dir, config, loaded.source)
-    named_key = places.key_file if config.vault.key_file else None
-    keyring = keyrings.unlock(places.auth_dir, env, named_key, places.config_dir / "root.key", ask=ask)
+    keyring = keyrings.unlock(places.auth_dir, env, None, places.key_file, ask=ask)
     owner = Owner(keyring.credentials, keyring)
     await owner.load()
     clients = ClientKeys(keyring)
-    await clients.load()
+    await clients.rescan()
     clients.with_config_keys(config.api_keys)
     clock, client, metrics = SystemClock(), Client(config.proxy_url), Metrics()
     house = House(

@@ -37,8 +37,8 @@ def list_(ctx: click.Context, as_json: bool) -> None:
         terminal.out_json(answer)
         return
     show_table(answer["data"])
-    for file, reason in sorted(answer["refused"].items()):
-        terminal.chat(f"not loaded: {file}: {reason}")
+    for row in answer["refused"]:
+        terminal.chat(f"not loaded: {row['file']}: {row['reason']} ({row['action']})")
 
 
 @credentials.command()

@@ -117,6 +117,9 @@ def run(argv: Sequence[str], *, serve: Serve) -> int:
     except click.Abort:
         terminal.complain("interrupted")
         return INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        terminal.chat_text(error.format_message())
+        return USAGE
     except click.ClickException as error:
         terminal.complain(error.format_message(), hint=_usage_hint(error))
         return USAGE

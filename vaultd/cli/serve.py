@@ -51,12 +51,12 @@ async def _first_key(house: House) -> None:
 
 
 def _announce(house: House) -> None:
+    from vaultd.verbs.status import needs_a_person  # noqa: PLC0415 - start-up time
+
     terminal.chat(f"configuration: {house.config_source}")
     usable = sum(1 for row in house.pool.standings(house) if row.state == "available")
     terminal.chat(f"credentials: {usable} usable of {len(house.pool.roster(house))}, sealed in {house.owner.folder}")
-    for file, reason in sorted(house.owner.refused().items()):
-        terminal.chat(f"not loaded: {file}: {reason}")
-    for line in house.warnings:
+    for line in [*needs_a_person(house), *house.warnings]:
         terminal.chat(f"warning: {line}")
 
 

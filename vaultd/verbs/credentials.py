@@ -24,7 +24,7 @@ from vaultd.work.importing import read_token_file
 
 async def list_(house: House, _args: Mapping[str, Any]) -> Any:
     rows = rows_of(house)
-    return {"data": rows, "count": len(rows), "refused": dict(house.owner.refused())}
+    return {"data": rows, "count": len(rows), "refused": refused(house)}
 
 
 async def show(house: House, args: Mapping[str, Any]) -> Any:
@@ -124,6 +124,17 @@ async def import_(house: House, args: Mapping[str, Any]) -> Any:
             row["id"] = (await house.owner.settle(credential)).id
         done["imported"].append(row)
     return done
+
+
+def refused(house: House) -> list[dict[str, str]]:
+    """Files of the folder that are not used: why, and the one next action."""
+    rows = []
+    for file, reason in sorted(house.owner.refused().items()):
+        says, _, action = reason.partition("; next: ")
+        path = house.owner.folder / file
+        otherwise = f"vaultd credentials import {path} if it is a token file in clear; else remove it or restore it"
+        rows.append({"file": file, "reason": says, "action": action or otherwise})
+    return rows
 
 
 def rows_of(house: House) -> list[dict[str, Any]]:

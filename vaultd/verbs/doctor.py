@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 from vaultd.house import House
 from vaultd.net.process import is_hardened
 from vaultd.vault.credential import Credential
+from vaultd.verbs.credentials import refused
 
 #: Ten commits of the largest file and a log: below it renewals start to fail.
 _FREE_BYTES: Final = 16 * 1024 * 1024
@@ -87,7 +88,7 @@ def _recovery(house: House) -> Iterator[Finding]:
     if house.keyring.ring.recovery:
         yield ok("a recovery key can open every sealed file")
     else:
-        yield Finding("warn", "no recovery key: with the root key lost, every login is lost", "vaultd vault recovery")
+        yield Finding("warn", "no recovery key: a lost root key loses every login", "vaultd vault recovery add")
 
 
 def _folder(house: House) -> Iterator[Finding]:
@@ -99,11 +100,10 @@ def _folder(house: House) -> Iterator[Finding]:
 
 
 def _files(house: House) -> Iterator[Finding]:
-    refused = house.owner.refused()
-    for file, reason in sorted(refused.items()):
-        says, _, action = f"{file}: {reason}".partition("; next: ")
-        yield Finding("fail", says, action or "bring it back from a backup, or remove it")
-    if not refused:
+    rows = refused(house)
+    for row in rows:
+        yield Finding("fail", f"{row['file']}: {row['reason']}", row["action"])
+    if not rows:
         yield ok(f"all {len(house.owner.snapshot())} sealed files open")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from vaultd import __version__
 from vaultd.house import House
 from vaultd.pool import explain
-from vaultd.verbs.credentials import rows_of
+from vaultd.verbs.credentials import refused, rows_of
 
 
 async def status(house: House, _args: Mapping[str, Any]) -> Any:
@@ -29,8 +29,8 @@ def needs_a_person(house: House) -> Iterator[str]:
     """Each one line: what is wrong, and the next action."""
     yield from house.troubles.values()
     yield from (f"{id_}: {reason}" for id_, reason in sorted(house.owner.troubles().items()))
-    for file, reason in sorted(house.owner.refused().items()):
-        yield f"{file}: {reason}"
+    for row in refused(house):
+        yield f"{row['file']}: {row['reason']} ({row['action']})"
     for file, reason in sorted(house.clients.refused().items()):
         yield f"client key {file}: {reason}"
     for standing in house.pool.standings(house):
