@@ -173,10 +173,12 @@ def _nobody(
         ways = " or ".join(f"`{way_in(provider)}`" for provider in vendors[:4])
         return Refusal(503, "no-credential", f"no credential serves {_shown(name)}: {ways}")
     if wanted:
-        near = difflib.get_close_matches(wanted, catalog.providers, n=3)
-        return Refusal(404, "no-such-model", f"no such provider: {_shown(wanted)}{_nearest(near)}")
+        near = difflib.get_close_matches(wanted.lower(), catalog.providers, n=3)
+        words = _nearest(near, "`vaultd providers list` lists those known")
+        return Refusal(404, "no-such-model", f"no such provider: {_shown(wanted)}{words}")
     near = difflib.get_close_matches(name.lower(), list(models(roster, catalog)), n=3, cutoff=0.5)
-    return Refusal(404, "no-such-model", f"no such model: {_shown(name)}{_nearest(near)}")
+    words = _nearest(near, "GET /v1/models lists those served")
+    return Refusal(404, "no-such-model", f"no such model: {_shown(name)}{words}")
 
 
 def _vendors(catalog: Catalog, name: str, wanted: str) -> list[Provider]:
@@ -202,8 +204,8 @@ def _other_format(usable: list[_Match], fmt: FormatName, name: str) -> Refusal:
     return Refusal(501, "not-implemented", message)
 
 
-def _nearest(near: list[str]) -> str:
-    return f"; nearest: {', '.join(near)}" if near else "; GET /v1/models lists those served"
+def _nearest(near: list[str], otherwise: str) -> str:
+    return f"; nearest: {', '.join(near)}" if near else f"; {otherwise}"
 
 
 def _shown(name: str) -> str:

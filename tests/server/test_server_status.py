@@ -1,0 +1,75 @@
+"""Alive, able to serve, and the numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from serving import MODELS, Serve
+
+from vaultd.oauth.tokens import Account, Tokens
+from vaultd.pool.state import Outcome
+from vaultd.secret import Secret
+from vaultd.vault.credential import Credential, DeadLogin
+from vaultd.work.plan import plan
+
+LOGIN = Credential(
+    id="codex-ada@example.com",
+    provider="codex",
+    kind="oauth",
+    tokens=Tokens(Secret("CANARY-access"), Secret("CANARY-refresh"), issued_at=1.0, expires_at=4e9),
+    account=Account(person="ada", email="ada@example.com"),
+)
+
+
+async def test_alive_says_the_version(serve: Serve) -> None:
+    here = await serve()
+    assert (await here.get("/healthz")).json()["status"] == "alive"
+
+
+async def test_a_house_without_credentials_is_not_ready_and_says_what_to_do(serve: Serve) -> None:
+    here = await serve()
+    heard = await here.get("/readyz")
+    assert heard.status == 503
+    assert heard.json()["ready"] is False
+    assert "vaultd login" in heard.json()["reasons"][0]
+
+
+async def test_ready_while_one_credential_can_serve_and_names_those_that_cannot(serve: Serve) -> None:
+    here = await serve(MODELS)
+    async with here.house.owner.leased(LOGIN.id) as lease:
+        await lease.put(replace(LOGIN, dead=DeadLogin("invalid_grant", 1.0)))
+    heard = await here.get("/readyz")
+    assert heard.status == 200
+    assert [reason.partition(":")[0] for reason in heard.json()["reasons"]] == [LOGIN.id]
+    assert "vaultd login --codex" in heard.json()["reasons"][0]
+
+
+async def test_not_ready_while_everything_cools(serve: Serve) -> None:
+    here = await serve(MODELS)
+    going = plan(here.house, "openai-chat", "large")
+    going.report(next(going.candidates), Outcome(401))
+    heard = await here.get("/readyz")
+    assert heard.status == 503
+    assert "cooling until" in heard.json()["reasons"][0]
+
+
+async def test_the_numbers_hold_no_address_of_a_person(serve: Serve) -> None:
+    here = await serve(MODELS)
+    async with here.house.owner.leased(LOGIN.id) as lease:
+        await lease.put(LOGIN)
+    await here.get("/v1/models")
+    heard = await here.get("/metrics")
+    text = heard.body.decode()
+    assert heard.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert 'vaultd_requests_total{format="openai-chat",provider="",status="200"} 1.0' in text
+    assert 'vaultd_credentials{provider="codex",state="available"} 1.0' in text
+    assert "vaultd_token_expiry_seconds{" in text
+    assert "vaultd_active_requests 1.0" in text
+    assert "ada" not in text
+    assert "CANARY" not in text
+
+
+async def test_two_houses_count_apart(serve: Serve) -> None:
+    one, other = await serve(MODELS), await serve(MODELS)
+    await one.get("/v1/models")
+    assert "vaultd_requests_total{" not in (await other.get("/metrics")).body.decode()

@@ -1,0 +1,343 @@
+"""One request's way through the pool: who is asked, in which order, and why nobody can be."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vaultd.catalog.manifest import FormatName
+from vaultd.house import House, build
+from vaultd.net.clock import SystemClock
+from vaultd.oauth.tokens import Account, Tokens
+from vaultd.secret import Secret
+from vaultd.vault.credential import Credential, DeadLogin, Settings
+from vaultd.wire.refusal import Refusal
+from vaultd.work.plan import NETWORK, OK, Outcome, Plan, plan
+
+TWO_KEYS = """
+openai-compatibility:
+  - name: acme
+    base-url: http://127.0.0.1:9/v1
+    api-key-entries: [{api-key: sk-CANARY-1}, {api-key: sk-CANARY-2}]
+    models: [{name: acme-large-2, alias: large}, {name: acme-small}]
+"""
+
+
+class HandClock(SystemClock):
+    """Moved by the test alone."""
+
+    at = 1000.0
+
+    def boot(self) -> float:
+        return self.at
+
+    def now(self) -> float:
+        return 1_767_323_045.0 + self.at - 1000.0
+
+
+class Place:
+    """A house on a temporary home, built anew from each config."""
+
+    def __init__(self, env: dict[str, str], planted: Callable[[Path], Path]) -> None:
+        self.clock = HandClock()
+        self._env, self._planted = env, planted
+        self._houses: list[House] = []
+
+    async def house(self, config: str = "") -> House:
+        path = Path(self._env["XDG_CONFIG_HOME"]) / "vaultd" / "config.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._planted(path).write_text(config)
+        if self._houses:
+            await self._houses[0].reload("the test wrote a config")
+            return self._houses[0]
+        house = await build(self._env, None, for_daemon=False)
+        house.clock = self.clock
+        self._houses.append(house)
+        return house
+
+    async def close(self) -> None:
+        for house in self._houses:
+            await house.close()
+
+
+@pytest.fixture
+async def place(home: dict[str, str], planted: Callable[[Path], Path]) -> AsyncIterator[Place]:
+    place = Place(home, planted)
+    yield place
+    await place.close()
+
+
+def login(person: str, provider: str = "codex", **settings: object) -> Credential:
+    return Credential(
+        id=f"{provider}-{person}",
+        provider=provider,
+        kind="oauth",
+        tokens=Tokens(Secret("CANARY-access"), Secret("CANARY-refresh"), issued_at=1.0, expires_at=4e9),
+        account=Account(person=person, email=f"{person}@example.com"),
+        settings=Settings(**settings),  # type: ignore[arg-type]
+    )
+
+
+async def keep(house: House, credential: Credential) -> Credential:
+    async with house.owner.leased(credential.id) as lease:
+        return await lease.put(credential)
+
+
+def asked(house: House, model: str, fmt: FormatName = "openai-responses") -> list[str]:
+    return [candidate.credential.id for candidate in plan(house, fmt, model).candidates]
+
+
+def refused(house: House, model: str, fmt: FormatName = "openai-responses") -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        list(plan(house, fmt, model).candidates)
+    return caught.value
+
+
+def fail(going: Plan, outcome: Outcome) -> list[str]:
+    """Runs one round in which every candidate fails."""
+    tried = []
+    for candidate in going.candidates:
+        tried.append(candidate.credential.id)
+        going.report(candidate, outcome)
+    return tried
+
+
+# --- who serves a name --------------------------------------------------------------------------------------------
+
+
+async def test_logins_take_turns(place: Place) -> None:
+    house = await place.house()
+    await keep(house, login("a"))
+    await keep(house, login("b"))
+    assert [asked(house, "gpt-5") for _ in range(3)] == [
+        ["codex-a", "codex-b"],
+        ["codex-b", "codex-a"],
+        ["codex-a", "codex-b"],
+    ]
+
+
+async def test_a_key_in_the_config_is_a_credential_and_its_alias_is_what_clients_ask_for(place: Place) -> None:
+    house = await place.house(TWO_KEYS)
+    first, second = plan(house, "openai-chat", "Large").candidates
+    assert first.credential.source == second.credential.source == "config"
+    assert (first.model.id, first.model.upstream) == ("large", "acme-large-2")
+    assert first.credential.id.startswith("acme-")
+    assert "CANARY" not in first.credential.id
+    assert refused(house, "acme-large-2", "openai-chat").kind == "no-such-model"
+
+
+async def test_priority_goes_first(place: Place) -> None:
+    house = await place.house()
+    await keep(house, login("a"))
+    await keep(house, login("b", priority=3))
+    assert [asked(house, "gpt-5") for _ in range(2)] == [["codex-b", "codex-a"]] * 2
+
+
+async def test_fill_first_by_config(place: Place) -> None:
+    house = await place.house("routing: {strategy: fill-first}\n")
+    await keep(house, login("a"))
+    await keep(house, login("b"))
+    assert [asked(house, "gpt-5") for _ in range(3)] == [["codex-a", "codex-b"]] * 3
+
+
+async def test_disabled_dead_and_excluding_credentials_are_left_out(place: Place) -> None:
+    house = await place.house()
+    await keep(house, login("a", disabled=True))
+    await keep(house, replace(login("b"), dead=DeadLogin("invalid_grant", 1.0)))
+    await keep(house, login("c", excluded_models=("gpt-5*",)))
+    await keep(house, login("d"))
+    assert asked(house, "gpt-5") == ["codex-d"]
+    assert sorted(asked(house, "codex-mini-latest")) == ["codex-c", "codex-d"]
+
+
+async def test_an_explicit_provider_serves_models_nobody_listed(place: Place) -> None:
+    house = await place.house(TWO_KEYS)
+    (first, _second) = plan(house, "openai-chat", "ACME://brand-new").candidates
+    assert (first.provider.id, first.model.id) == ("acme", "brand-new")
+    assert "no such provider: 'acmee'; nearest: acme" in refused(house, "acmee://x", "openai-chat").message
+
+
+async def test_a_model_newer_than_the_manifest_goes_where_a_pattern_matches(place: Place) -> None:
+    house = await place.house("claude-api-key: [{api-key: sk-CANARY-c}]\n")
+    (only,) = plan(house, "anthropic-messages", "claude-next-9").candidates
+    assert (only.provider.id, only.model.id) == ("claude-api-key", "claude-next-9")
+
+
+async def test_a_listed_model_does_not_go_to_a_stranger_whose_pattern_takes_everything(place: Place) -> None:
+    greedy = "providers: {any: {name: Any, keys: true, endpoints: {api: 'https://any.example/v1'}, "
+    greedy += "api: {formats: [openai-responses]}, models: [{id: '*'}]}}\n"
+    house = await place.house(greedy)
+    key = Credential(id="any-1", provider="any", kind="key", key=Secret("sk-CANARY-any"))
+    await keep(house, key)
+    await keep(house, replace(login("a"), dead=DeadLogin("invalid_grant", 1.0)))
+    assert refused(house, "gpt-5").kind == "sign-in-required"
+    assert asked(house, "something-else") == ["any-1"]
+
+
+async def test_force_gpt_5_codex_sends_gpt_5_elsewhere(place: Place) -> None:
+    house = await place.house("force-gpt-5-codex: true\n")
+    await keep(house, login("a"))
+    (only,) = plan(house, "openai-responses", "gpt-5").candidates
+    assert only.model.upstream == "gpt-5-codex"
+
+
+async def test_the_list_holds_what_usable_credentials_serve_sorted_and_once(place: Place) -> None:
+    house = await place.house(TWO_KEYS)
+    await keep(house, login("a", disabled=True))
+    assert [(name, providers) for name, (_, providers) in house.pool.models(house).items()] == [
+        ("acme-small", ["acme"]),
+        ("large", ["acme"]),
+    ]
+
+
+async def test_a_reload_takes_effect_at_the_next_request(place: Place) -> None:
+    house = await place.house(TWO_KEYS)
+    assert len(asked(house, "large", "openai-chat")) == 2
+    await place.house(TWO_KEYS.replace(", {api-key: sk-CANARY-2}", ""))
+    assert len(asked(house, "large", "openai-chat")) == 1
+
+
+# --- why nobody can -----------------------------------------------------------------------------------------------
+
+
+async def test_an_unknown_name_is_told_its_nearest(place: Place) -> None:
+    house = await place.house(TWO_KEYS)
+    refusal = refused(house, "larg", "openai-chat")
+    assert (refusal.status, refusal.kind, refusal.message) == (
+        404,
+        "no-such-model",
+        "no such model: 'larg'; nearest: large",
+    )
+
+
+async def test_a_known_model_without_a_credential_names_the_way_in(place: Place) -> None:
+    refusal = refused(await place.house(), "gpt-5")
+    assert (refusal.status, refusal.kind) == (503, "no-credential")
+    assert "`vaultd login --codex`" in refusal.message
+
+
+async def test_dead_logins_are_named_with_reason_and_command(place: Place) -> None:
+    house = await place.house()
+    await keep(house, replace(login("a"), dead=DeadLogin("refresh_token_reused", 1_767_323_045.0)))
+    refusal = refused(house, "gpt-5")
+    assert (refusal.status, refusal.kind) == (503, "sign-in-required")
+    assert "codex-a: sign-in required: refresh_token_reused, since 2026-01-02T03:04:05Z" in refusal.message
+    assert "vaultd login --codex" in refusal.message
+
+
+async def test_a_format_nobody_speaks_is_501_and_names_those_spoken(place: Place) -> None:
+    house = await place.house(TWO_KEYS)
+    refusal = refused(house, "large", "anthropic-messages")
+    assert (refusal.status, refusal.kind) == (501, "not-implemented")
+    assert "acme (openai-chat)" in refusal.message
+
+
+@pytest.mark.parametrize("name", ["", "x" * 300])
+async def test_no_name_and_an_endless_one_are_the_clients_fault(place: Place, name: str) -> None:
+    assert refused(await place.house(), name).status == 400
+
+
+async def test_thr_29_a_name_cannot_forge_a_log_line(place: Place) -> None:
+    refusal = refused(await place.house(), "a\n2026 fine \x1b[2J")
+    assert "\n" not in refusal.message
+    assert "\x1b" not in refusal.message
+
+
+# --- what answers do ----------------------------------------------------------------------------------------------
+
+
+async def test_a_rate_limited_credential_is_passed_over_until_it_may_serve_again(place: Place) -> None:
+    house = await place.house()
+    await keep(house, login("a"))
+    await keep(house, login("b"))
+    going = plan(house, "openai-responses", "gpt-5")
+    first, second = going.candidates
+    going.report(first, Outcome(429, retry_after=30))
+    going.report(second, OK)
+    assert [asked(house, "gpt-5") for _ in range(2)] == [["codex-b"]] * 2
+    place.clock.at += 30
+    assert sorted(asked(house, "gpt-5")) == ["codex-a", "codex-b"]
+
+
+async def test_all_cooling_says_who_why_and_until_when_and_probes_once_a_minute(place: Place) -> None:
+    house = await place.house()
+    await keep(house, login("a"))
+    eighteen_days = Outcome(429, retry_after=18 * 86400)
+    assert fail(plan(house, "openai-responses", "gpt-5"), eighteen_days) == ["codex-a"]
+    assert fail(plan(house, "openai-responses", "gpt-5"), eighteen_days) == ["codex-a"]
+    refusal = refused(house, "gpt-5")
+    assert (refusal.status, refusal.kind, refusal.retry_after) == (429, "cooling", 60)
+    assert "codex-a: cooling for gpt-5 until 2026-01-03T03:04:05Z: rate limited (429)" in refusal.message
+    place.clock.at += 60
+    going = plan(house, "openai-responses", "gpt-5")
+    (probe,) = going.candidates
+    going.report(probe, OK)
+    assert asked(house, "gpt-5") == ["codex-a"]
+
+
+async def test_cooling_for_another_reason_than_limits_is_503(place: Place) -> None:
+    house = await place.house()
+    await keep(house, login("a"))
+    fail(plan(house, "openai-responses", "gpt-5"), Outcome(403))
+    fail(plan(house, "openai-responses", "gpt-5"), Outcome(403))
+    refusal = refused(house, "gpt-5")
+    assert (refusal.status, refusal.kind) == (503, "cooling")
+
+
+async def test_without_cooling_each_request_meets_the_vendor(place: Place) -> None:
+    house = await place.house("disable-cooling: true\n")
+    await keep(house, login("a"))
+    for _ in range(3):
+        assert fail(plan(house, "openai-responses", "gpt-5"), Outcome(429, retry_after=999)) == ["codex-a"]
+
+
+async def test_switching_cooling_off_lifts_what_is_set_aside(place: Place) -> None:
+    house = await place.house()
+    await keep(house, login("a"))
+    fail(plan(house, "openai-responses", "gpt-5"), Outcome(429, retry_after=999))
+    await place.house("disable-cooling: true\n")
+    assert [asked(house, "gpt-5") for _ in range(2)] == [["codex-a"]] * 2
+
+
+async def test_a_401_of_a_token_that_was_renewed_meanwhile_sets_nobody_aside(place: Place) -> None:
+    house = await place.house()
+    old = await keep(house, login("a"))
+    going = plan(house, "openai-responses", "gpt-5")
+    (candidate,) = going.candidates
+    await keep(house, old)
+    going.report(candidate, Outcome(401))
+    assert asked(house, "gpt-5") == ["codex-a"]
+
+
+async def test_rounds_go_on_as_request_retry_grants(place: Place) -> None:
+    house = await place.house("request-retry: 2\n")
+    await keep(house, login("a"))
+    await keep(house, login("b"))
+    going = plan(house, "openai-responses", "gpt-5")
+    rounds = [fail(going, Outcome(503))]
+    while going.again():
+        rounds.append(fail(going, NETWORK))
+    assert rounds == [["codex-a", "codex-b"]] * 3
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 404, 429])
+async def test_no_further_round_after_what_another_try_cannot_mend(place: Place, status: int) -> None:
+    house = await place.house("request-retry: 2\n")
+    await keep(house, login("a"))
+    going = plan(house, "openai-responses", "gpt-5")
+    assert fail(going, Outcome(status)) == ["codex-a"]
+    assert not going.again()
+
+
+async def test_a_round_tries_at_most_so_many_and_the_next_one_goes_on_behind_them(place: Place) -> None:
+    house = await place.house("max-retry-credentials: 2\nrequest-retry: 1\n")
+    for person in "abc":
+        await keep(house, login(person))
+    going = plan(house, "openai-responses", "gpt-5")
+    assert fail(going, Outcome(503)) == ["codex-a", "codex-b"]
+    assert going.again()
+    assert fail(going, Outcome(503)) == ["codex-c", "codex-a"]
+    assert not going.again()
