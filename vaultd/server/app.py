@@ -8,8 +8,9 @@ from aiohttp import web
 
 from vaultd.catalog.manifest import FormatName
 from vaultd.house import House
-from vaultd.server import guard, models, relay, status
+from vaultd.server import guard, models, status
 from vaultd.server.guard import Handler, Rule, Shape, client_key, client_key_or_loopback, guarded
+from vaultd.server.relay import Desk
 from vaultd.wire.refusal import Refusal
 
 #: Google's id of a model may hold slashes; what follows the last colon is the method.
@@ -18,7 +19,7 @@ _GEMINI: Final = "{model:.+}:{method:[A-Za-z]+}"
 
 def make_app(house: House) -> web.Application:
     app = web.Application()
-    desk = relay.Desk(house)
+    desk = Desk(house)
     app.on_response_prepare.append(_unsigned)
 
     def get(path: str, shape: FormatName | Shape, handler: Handler, admit: Rule = client_key) -> None:

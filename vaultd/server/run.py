@@ -1,6 +1,6 @@
 """Listening: sockets, TLS, limits, signals, and the way down. Which routes there are is `server.app`'s word.
 
-SIGTERM: no new requests, those in work get 30 s; then `house.draining` has the relay end its streams in their own
+SIGTERM: `house.draining` is set: no new requests, and the relay gives its streams 30 s before it ends them in their own
 grammar. SIGHUP: config, manifests and certificate are read again.
 """
 
@@ -23,15 +23,14 @@ from vaultd.house import House
 from vaultd.server.app import make_app
 from vaultd.server.guard import is_loopback
 from vaultd.server.slow import Counts, Watched
+from vaultd.work.relay import GRACE
 from vaultd.work.tasks import Tasks
 
 _log = logging.getLogger("vaultd.server")
 
 #: Idle between requests, and the time for a request's head: the five slow clients of THR-14 are gone in it.
 IDLE: Final = 15.0
-#: What streams in work get after SIGTERM; systemd's default TimeoutStopSec is 90 s.
-GRACE: Final = 30.0
-#: Then their last event has to reach the client.
+#: When the relay has broken off what still streamed after its GRACE, the last event has to reach the client.
 _LAST_WORDS: Final = 2.0
 
 
@@ -105,9 +104,9 @@ async def _bind(
 
 
 async def _drain(house: House) -> None:
-    """Requests in work may end by themselves for GRACE seconds."""
+    """Lets requests in work end, by themselves or by the relay's hand (systemd's TimeoutStopSec is 90 s)."""
     house.draining.set()
-    deadline = asyncio.get_running_loop().time() + GRACE
+    deadline = asyncio.get_running_loop().time() + GRACE + _LAST_WORDS
     while house.metrics.in_work and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(0.05)  # the ends of requests are counted, not announced: nothing more on the hot path
 
