@@ -32,8 +32,11 @@ def holds_canary(data: bytes) -> bool:
 
 
 def files_below(folder: Path) -> list[Path]:
+    """All regular files but those of an installed environment, which pip wrote."""
     found = []
-    for where, _, names in os.walk(folder):
+    for where, folders, names in os.walk(folder):
+        if "pyvenv.cfg" in names:
+            folders.clear()
         found += [Path(where) / name for name in names]
     return [p for p in found if not p.is_symlink() and stat.S_ISREG(p.lstat().st_mode)]
 
