@@ -12,6 +12,14 @@ from vaultd.catalog.load import load, shipped_folder
 from vaultd.config.model import Config
 from vaultd.net.client import Client
 from vaultd.sandbox import Sandbox
+from vaultd.work.tasks import Tasks
+
+
+@pytest.fixture
+async def tasks() -> AsyncIterator[Tasks]:
+    running = Tasks()
+    yield running
+    await running.close()
 
 
 @pytest.fixture

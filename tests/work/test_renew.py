@@ -13,6 +13,7 @@ from vaultd.effects import Reply, Send
 from vaultd.errors import Misconfigured, SignInRequired, TryLater
 from vaultd.secret import Secret
 from vaultd.vault.credential import Settings
+from vaultd.work.tasks import Tasks
 
 
 async def test_a_token_with_life_left_costs_no_request_and_no_lock(desk: Desk) -> None:
@@ -93,7 +94,7 @@ async def test_sec_52_a_hundred_401s_on_one_token_renew_it_once(desk: Desk) -> N
     assert late == first[0]
 
 
-async def test_a_401_that_joins_a_renewal_which_found_nothing_to_do_gets_its_own(desk: Desk) -> None:
+async def test_a_401_that_joins_a_renewal_which_found_nothing_to_do_gets_its_own(desk: Desk, tasks: Tasks) -> None:
     """Another process renewed; that very token is refused too."""
     credential = await desk.sign_in()
     other = Desk(desk.sandbox, desk.clock, await open_vault(desk.owner.folder), desk.catalog, desk.client)
@@ -101,8 +102,8 @@ async def test_a_401_that_joins_a_renewal_which_found_nothing_to_do_gets_its_own
     theirs = await other.renewer.fresh(credential.id)
 
     async with other.owner.leased(credential.id):
-        stale = asyncio.ensure_future(desk.renewer.fresh(credential.id))
-        refused = asyncio.ensure_future(desk.renewer.fresh(credential.id, rejected=theirs.bearer))
+        stale = tasks.start("stale", desk.renewer.fresh(credential.id))
+        refused = tasks.start("refused", desk.renewer.fresh(credential.id, rejected=theirs.bearer))
         await asyncio.sleep(0)  # both ask, and wait for the lease
 
     assert await stale == theirs
@@ -199,11 +200,11 @@ async def test_sec_49_no_bad_answer_but_the_oauth_error_kills_a_login(desk: Desk
     assert desk.sandbox["codex"].counts["reuse_events"] == 0
 
 
-async def test_a_cancelled_request_never_cancels_the_renewal(desk: Desk) -> None:
+async def test_a_cancelled_request_never_cancels_the_renewal(desk: Desk, tasks: Tasks) -> None:
     credential = await desk.sign_in()
     desk.sandbox.fault("codex", at="token", do="hang")
     desk.clock.advance(4000)
-    request = asyncio.ensure_future(desk.renewer.fresh(credential.id))
+    request = tasks.start("a request", desk.renewer.fresh(credential.id))
     await desk.sandbox["codex"].until(lambda: desk.sandbox["codex"].counts["requests:token"] == 1)
 
     request.cancel()
@@ -277,7 +278,7 @@ async def test_without_a_refresh_token_the_login_is_dead_at_its_end_and_not_befo
 
 
 async def test_an_unknown_credential_is_named(desk: Desk) -> None:
-    with pytest.raises(Misconfigured, match="nobody.*vaultd credentials list"):
+    with pytest.raises(Misconfigured, match="no credential nobody: see `vaultd credentials list`"):
         await desk.renewer.fresh("nobody")
 
 

@@ -143,16 +143,22 @@ class Renewer:
         return max(standing.life.due, standing.not_before) if standing.life else None
 
     def _look_at_clocks(self) -> None:
-        """After the wall clock was set, judge anew what was judged by it; what we renewed ourselves stands (SEC-51)."""
+        """After the wall clock was set, judge anew what was judged by it (SEC-51).
+
+        What we renewed ourselves stands, its age is known. Of two judgements by the wall clock the earlier holds: the
+        clock may just have been set wrong, and a renewal too many is harmless where one too few is not.
+        """
         wall, boot = self._clock.now(), self._clock.boot()
         before, self._seen = self._seen, (wall, boot)
         if not due.jumped(wall=before[0], boot=before[1], new_wall=wall, new_boot=boot):
             return
         by = round((wall - before[0]) - (boot - before[1]))
         _log.warning("the wall clock was set; due times are worked out again", extra={"seconds": by})
-        for id, standing in list(self._standings.items()):  # noqa: A001
-            if not standing.ours:
-                del self._standings[id]
+        for credential in self._owner.snapshot().values():
+            standing = self._standing(credential)
+            life = self._life(credential, wall=wall, boot=boot)
+            if not standing.ours and life and standing.life and life.due < standing.life.due:
+                standing.life = life
 
     async def _rest(self, seconds: float) -> None:
         async with asyncio.TaskGroup() as group:
