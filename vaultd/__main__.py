@@ -16,12 +16,8 @@ async def _serve(house: House, host: str, port: int) -> None:
     """Imported only when asked for: `vaultd --help` must not pay for an HTTP server."""
     from vaultd.server import admin, run  # noqa: PLC0415
 
-    def ready(address: str) -> None:
-        assert house.daemon is not None
-        house.daemon.address = address
-
     async with admin.listening(house):
-        await run.serve(house, host, port, ready=ready)
+        await run.serve(house, host, port)
 
 
 def main() -> None:
