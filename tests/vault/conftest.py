@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vaultd.oauth.tokens import Account, Tokens
-from vaultd.secret import Secret
 from vaultd.vault import rootkey
-from vaultd.vault.credential import Credential
 from vaultd.vault.keyring import Keyring
 from vaultd.vault.owner import Owner
 
@@ -44,19 +41,3 @@ def keyring(open_keyring: Callable[[], Keyring]) -> Keyring:
 @pytest.fixture
 def owner(keyring: Keyring) -> Owner:
     return Owner(keyring.credentials, keyring)
-
-
-def login(
-    email: str = "a@b.example", *, provider: str = "codex", person: str = "", account: str = "", at: float = 1000.0
-) -> Credential:
-    """A sign-in's outcome, as `work.sign_in` gives it to `settle`."""
-    return Credential(
-        id="",
-        provider=provider,
-        kind="oauth",
-        tokens=Tokens(
-            Secret(f"CANARY-access-{email}"), Secret(f"CANARY-refresh-{email}"), issued_at=at, expires_at=at + 60
-        ),
-        account=Account(person=person, account=account, email=email),
-        created_at=at,
-    )

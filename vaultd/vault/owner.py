@@ -177,7 +177,7 @@ class Owner:
     def _take_in(self, id_: str, seen: Look) -> None:
         """What a look at a file means for what is held."""
         held = self._held.get(id_)
-        for reasons, key in ((self._refused, f"{id_}.json"), (self._unreadable, id_)):
+        for reasons, key in self._judged(id_):
             reasons.pop(key, None)
         if seen.trouble:
             self._unreadable[id_] = seen.trouble
@@ -199,6 +199,10 @@ class Owner:
             self._stamps[id_] = seen.stamp
             if seen.credential != held:
                 self._held[id_] = seen.credential
+
+    def _judged(self, id_: str) -> tuple[tuple[dict[str, str], str], ...]:
+        """Where a look at a file leaves what it found against it."""
+        return (self._refused, f"{id_}.json"), (self._unreadable, id_)
 
     def _drop(self, id_: str) -> None:
         self._held.pop(id_, None)
@@ -225,7 +229,8 @@ class Owner:
         if error is None:
             self._held[new.id], self._stamps[new.id] = new, writing.result()
             self._pending.pop(new.id, None)
-            self._uncommitted.pop(new.id, None)
+            for reasons, key in (*self._judged(new.id), (self._uncommitted, new.id)):
+                reasons.pop(key, None)
         else:
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
             self._pending[new.id] = new
