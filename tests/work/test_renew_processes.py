@@ -34,7 +34,7 @@ async def test_sec_42_eight_processes_meet_each_expiry_and_the_login_is_renewed_
             assert vendor.counts["renewals"] == expiry
 
         for process in processes:
-            _, complaints = await process.communicate()
+            _, complaints = await process.communicate(b"")
             assert (process.returncode, complaints) == (0, b"")
         assert vendor.counts["reuse_events"] == 0
         assert vendor.families[0].alive
