@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from conftest import Person
+from shell import Person
 
 CLAUDE = {
     "type": "claude",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import Person
+from shell import Person
 
 
 def test_the_life_of_a_key(person: Person) -> None:

@@ -6,11 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from shell import Person
 
 from vaultd import errors
 from vaultd.cli.main import COMMANDS, exit_code
-
-from conftest import Person
 
 
 def test_help_names_every_command_and_imports_none_of_them(person: Person) -> None:
