@@ -11,22 +11,23 @@ from vaultd.house import House
 from vaultd.server import guard, models, status
 from vaultd.server.guard import Handler, Rule, Shape, client_key, client_key_or_loopback, guarded
 from vaultd.server.relay import Desk
+from vaultd.server.slow import LIMITS, Limits
 from vaultd.wire.refusal import Refusal
 
 #: Google's id of a model may hold slashes; what follows the last colon is the method.
 _GEMINI: Final = "{model:.+}:{method:[A-Za-z]+}"
 
 
-def make_app(house: House) -> web.Application:
+def make_app(house: House, limits: Limits = LIMITS) -> web.Application:
     app = web.Application()
     desk = Desk(house)
     app.on_response_prepare.append(_unsigned)
 
     def get(path: str, shape: FormatName | Shape, handler: Handler, admit: Rule = client_key) -> None:
-        app.router.add_get(path, guarded(house, shape, admit, handler))
+        app.router.add_get(path, guarded(house, shape, admit, handler, limits))
 
     def post(path: str, fmt: FormatName, handler: Handler | None = None, admit: Rule = client_key) -> None:
-        app.router.add_post(path, guarded(house, fmt, admit, handler or desk.handler(fmt)))
+        app.router.add_post(path, guarded(house, fmt, admit, handler or desk.handler(fmt), limits))
 
     post("/v1/chat/completions", "openai-chat")
     post("/v1/completions", "openai-chat", _completions)

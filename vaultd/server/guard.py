@@ -20,7 +20,7 @@ from vaultd.catalog.manifest import FormatName
 from vaultd.config.model import Config
 from vaultd.errors import VaultdError
 from vaultd.house import House
-from vaultd.server.slow import body_deadline
+from vaultd.server.slow import LIMITS, Limits, body_deadline
 from vaultd.wire.formats import FORMATS
 from vaultd.wire.refusal import Refusal
 
@@ -42,7 +42,7 @@ _WILDCARD: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 -- compared wi
 _FORWARDING: Final = ("Forwarded", "X-Real-IP")
 
 
-def guarded(house: House, shape: FormatName | Shape, admit: Rule, handler: Handler) -> Handler:
+def guarded(house: House, shape: FormatName | Shape, admit: Rule, handler: Handler, limits: Limits = LIMITS) -> Handler:
     """`handler` behind `admit`: refusals answered in the format that `shape` names, counted, timed, drained."""
     metrics, now = house.metrics, time.monotonic
 
@@ -61,7 +61,7 @@ def guarded(house: House, shape: FormatName | Shape, admit: Rule, handler: Handl
         began, status = now(), _CLIENT_GONE
         fmt = shape if isinstance(shape, str) else shape(request)
         metrics.began()
-        deadline = body_deadline(request)
+        deadline = body_deadline(request, limits)
         try:
             response = await answered(request, fmt)
             status = response.status

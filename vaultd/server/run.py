@@ -22,14 +22,12 @@ from vaultd.errors import Misconfigured
 from vaultd.house import House
 from vaultd.server.app import make_app
 from vaultd.server.guard import is_loopback
-from vaultd.server.slow import Counts, Watched
+from vaultd.server.slow import LIMITS, Counts, Limits, Watched
 from vaultd.work.relay import GRACE
 from vaultd.work.tasks import Tasks
 
 _log = logging.getLogger("vaultd.server")
 
-#: Idle between requests, and the time for a request's head: the five slow clients of THR-14 are gone in it.
-IDLE: Final = 15.0
 #: When the relay has broken off what still streamed after its GRACE, the last event has to reach the client.
 _LAST_WORDS: Final = 2.0
 
@@ -59,20 +57,22 @@ async def serve(house: House, host: str, port: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def listening(house: House, host: str, port: int, context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+async def listening(
+    house: House, host: str, port: int, context: ssl.SSLContext | None = None, limits: Limits = LIMITS
+) -> AsyncIterator[str]:
     """The main port, from here to the end of the block, which waits for what is in work. Answers the address."""
     runner = web.AppRunner(
-        make_app(house),
+        make_app(house, limits),
         access_log=None,  # it would print the query, which may hold a key
         logger=http_logger(),
-        keepalive_timeout=IDLE,
+        keepalive_timeout=limits.idle,
         handler_cancellation=True,  # a client that hangs up cancels the request to the vendor
         auto_decompress=False,  # inflated where it is counted (THR-15)
         shutdown_timeout=_LAST_WORDS,
     )
     await runner.setup()
     try:
-        server = await _bind(house, runner, host, port, context)
+        server = await _bind(house, runner, (host, port), context, limits)
         try:
             yield _address(server, context)
         finally:
@@ -83,13 +83,14 @@ async def listening(house: House, host: str, port: int, context: ssl.SSLContext 
 
 
 async def _bind(
-    house: House, runner: web.AppRunner, host: str, port: int, context: ssl.SSLContext | None
+    house: House, runner: web.AppRunner, where: tuple[str, int], context: ssl.SSLContext | None, limits: Limits
 ) -> asyncio.Server:
-    counts = Counts(lambda address: is_loopback(address) or address in house.config.trusted_proxies)
+    host, port = where
+    counts = Counts(lambda address: is_loopback(address) or address in house.config.trusted_proxies, limits)
     protocols: Any = runner.server
     try:
         return await asyncio.get_running_loop().create_server(
-            lambda: Watched(protocols(), counts),
+            lambda: Watched(protocols(), counts, limits.stall),
             host or None,
             port,
             ssl=context,
@@ -114,10 +115,8 @@ async def _drain(house: House) -> None:
 def tls_context(house: House) -> ssl.SSLContext | None:
     """None where the config asks for plain http. Raises Misconfigured naming the file."""
     tls = house.config.tls
-    if not tls.cert and not tls.key:
+    if not tls.cert:
         return None
-    if not tls.cert or not tls.key:
-        raise Misconfigured("tls: `cert` and `key` are needed both")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(tls.cert, tls.key)
@@ -129,12 +128,14 @@ def tls_context(house: House) -> ssl.SSLContext | None:
 async def _reload(house: House, context: ssl.SSLContext | None) -> None:
     await house.reload("SIGHUP")
     tls = house.config.tls
-    if context is not None and tls.cert and tls.key:
+    if context is not None and tls.cert:
         # A renewed certificate; connections that are open keep the old one. Switching TLS on or off needs a restart.
         try:
             context.load_cert_chain(tls.cert, tls.key)
         except (OSError, ssl.SSLError):
             _log.error("the certificate cannot be read, the old one stays", extra={"file": tls.cert})
+        else:
+            _log.info("certificate read again", extra={"file": tls.cert})
 
 
 def http_logger() -> logging.Logger:

@@ -10,38 +10,49 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, cast
 
 from aiohttp import web
 
 _log = logging.getLogger("vaultd.server")
 
-#: A daemon for a person, a team or a container's neighbours; nginx's default is 512 a worker, and a process may
-#: usually hold 1,024 files.
-CONNECTIONS: Final = 512
-#: One address: a browser opens 6, Claude Code 12, a pool of workers some dozens.
-PER_PEER: Final = 64
-#: A body gets 30 s and 10 s more for each MiB that has come (nginx: 60 s between two reads, for ever).
-BODY_SECONDS: Final = 30.0
-SECONDS_PER_MIB: Final = 10.0
-#: An answer that nobody reads, once the socket's buffers are full (nginx's send_timeout has the same number).
-WRITE_STALL: Final = 60.0
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Counts and seconds."""
+
+    #: A daemon for a person, a team or a container's neighbours; nginx's default is 512 a worker, and a process may
+    #: usually hold 1,024 files.
+    connections: int = 512
+    #: One address: a browser opens 6, Claude Code 12, a pool of workers some dozens.
+    per_peer: int = 64
+    #: Idle between requests, and the time for a request's head (nginx: 75 s and 60 s).
+    idle: float = 15.0
+    #: A body gets so long, and so much more for each MiB that has come (nginx: 60 s between two reads, for ever).
+    body: float = 30.0
+    body_per_mib: float = 10.0
+    #: An answer that nobody reads, once the socket's buffers are full (nginx's send_timeout has the same number).
+    stall: float = 60.0
+
+
+LIMITS: Final = Limits()
 
 
 class Counts:
     """Open connections, in all and by address."""
 
-    def __init__(self, exempt: Callable[[str], bool], *, most: int = CONNECTIONS, per_peer: int = PER_PEER) -> None:
+    def __init__(self, exempt: Callable[[str], bool], limits: Limits = LIMITS) -> None:
         #: Addresses that stand for many clients (loopback, trusted proxies) and are bound by the total alone.
         self._exempt = exempt
-        self._most = most
-        self._per_peer = per_peer
+        self._limits = limits
         self._open: Counter[str] = Counter()
         self._total = 0
 
     def enter(self, address: str) -> bool:
         """False, and nothing counted, where there is no room."""
-        if self._total >= self._most or (self._open[address] >= self._per_peer and not self._exempt(address)):
+        full = self._total >= self._limits.connections
+        if full or (self._open[address] >= self._limits.per_peer and not self._exempt(address)):
             return False
         self._total += 1
         self._open[address] += 1
@@ -57,7 +68,7 @@ class Counts:
 class Watched(asyncio.Protocol):
     """Stands between a transport and aiohttp's protocol: counts the connection, cuts one whose answers pile up."""
 
-    def __init__(self, inner: asyncio.Protocol, counts: Counts, stall: float = WRITE_STALL) -> None:
+    def __init__(self, inner: asyncio.Protocol, counts: Counts, stall: float) -> None:
         self._inner = inner
         self._counts = counts
         self._stall = stall
@@ -69,7 +80,7 @@ class Watched(asyncio.Protocol):
         self.eof_received = inner.eof_received  # type: ignore[method-assign]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport = cast(asyncio.Transport, transport)  # uvloop's can do all that one can, but is no subclass
+        transport = cast("asyncio.Transport", transport)  # uvloop's can do all that one can, but is no subclass
         peername = transport.get_extra_info("peername")
         address = peername[0] if isinstance(peername, tuple) else ""
         if not self._counts.enter(address):
@@ -107,11 +118,12 @@ class Watched(asyncio.Protocol):
 class _BodyDeadline:
     """Cuts the connection of a body that comes too slowly. No answer: who trickles a body does not read one."""
 
-    def __init__(self, request: web.Request) -> None:
+    def __init__(self, request: web.Request, limits: Limits) -> None:
         self._request = request
+        self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
-        self._timer = self._loop.call_later(BODY_SECONDS, self._look)
+        self._timer = self._loop.call_later(limits.body, self._look)
 
     def cancel(self) -> None:
         self._timer.cancel()
@@ -120,7 +132,7 @@ class _BodyDeadline:
         content, transport = self._request.content, self._request.transport
         if content.is_eof() or transport is None:
             return
-        granted = BODY_SECONDS + SECONDS_PER_MIB * content.total_bytes / 2**20
+        granted = self._limits.body + self._limits.body_per_mib * content.total_bytes / 2**20
         left = self._began + granted - self._loop.time()
         if left > 0:
             self._timer = self._loop.call_later(left, self._look)
@@ -129,6 +141,6 @@ class _BodyDeadline:
         transport.abort()
 
 
-def body_deadline(request: web.Request) -> _BodyDeadline | None:
+def body_deadline(request: web.Request, limits: Limits) -> _BodyDeadline | None:
     """A deadline for the body that is still to come; None, and no timer, where it has come with the head."""
-    return None if request.content.is_eof() else _BodyDeadline(request)
+    return None if request.content.is_eof() else _BodyDeadline(request, limits)
