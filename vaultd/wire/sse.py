@@ -75,17 +75,34 @@ def frames_of(whole: bytes) -> Iterator[bytes]:
         yield whole[at:]
 
 
-def rewrite(whole: bytes, change: Callable[[bytes], bytes | None]) -> bytes:
-    """`whole` with each frame's data changed. Unchanged data leaves the frame as it came; None takes it out."""
+def rewrite(whole: bytes, change: Callable[[bytes], bytes | None], mark: bytes = b"") -> bytes:
+    """`whole` with the data of each frame that holds `mark` changed; b"" is in every one.
+
+    Unchanged data leaves the frame as it came; None takes it out. Frames without the mark are not even looked at.
+    """
     out: list[bytes] = []
-    for frame in frames_of(whole):
-        data = data_of(frame)
-        new = change(data) if data else data
-        if new == data:
-            out.append(frame)
-        elif new is not None:
-            out.append(_with_data(frame, new))
+    at = 0
+    while at < len(whole) and (found := whole.find(mark, at)) >= 0:
+        start = frame_start(whole, found, at)
+        blank = _BLANK.search(whole, found)
+        end = blank.end() if blank else len(whole)
+        out += (whole[at:start], _changed(whole[start:end], change))
+        at = end
+    out.append(whole[at:])
     return b"".join(out)
+
+
+def frame_start(whole: bytes, at: int, lowest: int = 0) -> int:
+    """Where the frame begins that `at` is in."""
+    return max((found + len(end) for end in ENDS if (found := whole.rfind(end, lowest, at)) >= 0), default=lowest)
+
+
+def _changed(frame: bytes, change: Callable[[bytes], bytes | None]) -> bytes:
+    data = data_of(frame)
+    new = change(data) if data else data
+    if new is None:
+        return b""
+    return frame if new == data else _with_data(frame, new)
 
 
 def _with_data(frame: bytes, data: bytes) -> bytes:

@@ -16,7 +16,7 @@ from vaultd.errors import ProtocolError, VaultdError
 from vaultd.net.upstream import BROKEN, Answer
 from vaultd.wire.formats import Face
 from vaultd.wire.refusal import Refusal
-from vaultd.wire.sse import ENDS, Frames, TooLong, data_of, frames_of, rewrite
+from vaultd.wire.sse import Frames, TooLong, data_of, frame_start, frames_of, rewrite
 from vaultd.wire.usage import Usage
 from vaultd.work.silence import Silence
 
@@ -120,7 +120,7 @@ def usage_of(face: Face, data: bytes, first: bytes = b"") -> Usage | None:
 def _stating(whole: bytes, mark: bytes, *, last: bool) -> bytes:
     """The data of the first or last frame in which `mark` stands; only that frame is cut out."""
     at = whole.rfind(mark) if last else whole.find(mark)
-    start = max(whole.rfind(end, 0, at) + len(end) if end in whole[:at] else 0 for end in ENDS)
+    start = frame_start(whole, at)
     return data_of(next(frames_of(whole[start:]), b""))
 
 
@@ -130,7 +130,7 @@ def _composed(changes: Sequence[Change]) -> Callable[[bytes], bytes]:
     def apply(whole: bytes) -> bytes:
         for change in changes:
             if change.mark in whole:
-                whole = rewrite(whole, change.data)
+                whole = rewrite(whole, change.data, change.mark)
         return whole
 
     return apply
