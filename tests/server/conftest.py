@@ -11,7 +11,8 @@ import pytest
 from serving import CLIENT_KEY, Serve, Serving
 
 from vaultd.house import build
-from vaultd.server.run import listening
+from vaultd.server.run import listening, tls_context
+from vaultd.server.slow import LIMITS, Limits
 
 
 @pytest.fixture
@@ -19,14 +20,14 @@ async def serve(home: dict[str, str], planted: Callable[[Path], Path]) -> AsyncI
     """`await serve(config)` is a listening house; `api-keys` holds CLIENT_KEY unless the config names its own."""
     async with AsyncExitStack() as stack:
 
-        async def start(config: str = "", host: str = "127.0.0.1") -> Serving:
+        async def start(config: str = "", limits: Limits = LIMITS) -> Serving:
             path = Path(home["XDG_CONFIG_HOME"]) / "vaultd" / "config.yaml"
             path.parent.mkdir(parents=True, exist_ok=True)
             keys = "" if "api-keys" in config else f"api-keys: [{CLIENT_KEY}]\n"
             planted(path).write_text(keys + config)
             house = await build(home, None, for_daemon=False)
             stack.push_async_callback(house.close)
-            address = await stack.enter_async_context(listening(house, host, 0))
+            address = await stack.enter_async_context(listening(house, "127.0.0.1", 0, tls_context(house), limits))
             parts = urlsplit(address)
             assert parts.port is not None
             return Serving(house, parts.hostname or "", parts.port)
