@@ -13,6 +13,7 @@ import datetime as dt
 import json
 import logging
 import logging.handlers
+import re
 import traceback
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -35,6 +36,9 @@ _FILES: Final = 5
 #: A value shorter than this is no secret of ours, and would blank ordinary words.
 _SECRET_MIN: Final = 12
 
+#: A value that needs no quotes.
+_PLAIN: Final = re.compile(r'[^ "=\\]+')
+
 Secrets = Callable[[], Iterable[Secret]]
 
 
@@ -46,13 +50,14 @@ class Line(logging.Formatter):
         self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
-        at = dt.datetime.fromtimestamp(record.created, dt.UTC)
-        line = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z {record.levelname.lower()} {record.getMessage()}"
+        at = dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds")
+        line = f"{at[:-6]}Z {record.levelname.lower()} {record.getMessage()}"
         fields = ((name, getattr(record, name, None)) for name in FIELDS)
         line += "".join(f" {name}={_value(value)}" for name, value in fields if value is not None)
         if record.exc_info and record.exc_info[0]:
             line += f" exception={record.exc_info[0].__name__} at={_frames(record.exc_info[2])}"
-        line = "".join(_escaped(char) for char in line)
+        if not line.isprintable():  # asked of the whole first: a line is written for every request
+            line = "".join(_escaped(char) for char in line)
         return self._scrubbed(line) if record.levelno >= logging.WARNING else line
 
     def _scrubbed(self, line: str) -> str:
@@ -65,8 +70,7 @@ class Line(logging.Formatter):
 
 def _value(value: object) -> str:
     text = str(value)
-    plain = text and not any(char in ' "=\\' for char in text)
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def _escaped(char: str) -> str:
