@@ -100,8 +100,11 @@ class House:
         if seen != self._seen:
             self._seen = seen
             await self.reload("a file changed")
+        known = set(self.owner.refused().items())
         if await self.owner.rescan():
             _log.info("credentials changed on disk")
+        for file, reason in self.owner.refused().items() - known:
+            _log.warning("credential file refused", extra={"file": file, "reason": reason})
         await self.clients.rescan()
 
     async def reload(self, reason: str) -> None:

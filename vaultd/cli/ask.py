@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vaultd.cli import terminal
+from vaultd.errors import Misconfigured
 from vaultd.net import local
 
 if TYPE_CHECKING:
@@ -50,18 +51,26 @@ def ask(ctx: click.Context, name: str, args: Mapping[str, Any] | None = None) ->
 def daemon(call: Call) -> Path | None:
     """The admin socket of the daemon that this invocation means, if one answers.
 
-    Without `--config` the first that answers is meant; with it only a daemon that works on the same folder.
+    Without `--config` the first that answers is meant; with it only a daemon that works on the same folder. Found
+    without reading the configuration where possible: a daemon keeps its last good one, and then says what is wrong.
     """
-    from vaultd.config.load import read  # noqa: PLC0415 - start-up time
+    from vaultd.config.places import find  # noqa: PLC0415 - start-up time
 
-    places = read(call.env, call.config).places
+    places = find(call.env, call.config, None)
     for socket in local.sockets(places.admin_sockets):
         about = local.about(socket)
-        if about is None:
-            continue
-        if call.config is None or Path(about["folder"]) == places.auth_dir.resolve():
+        if about is not None and (call.config is None or _means(call, about, str(places.config_file))):
             return socket
     return None
+
+
+def _means(call: Call, about: Mapping[str, Any], config_file: str) -> bool:
+    from vaultd.config.load import read  # noqa: PLC0415 - start-up time
+
+    try:
+        return Path(about["folder"]) == read(call.env, call.config).places.auth_dir.resolve()
+    except Misconfigured:
+        return bool(about["config"] == config_file)
 
 
 async def _on_the_folder(call: Call, name: str, args: Mapping[str, Any]) -> Any:
