@@ -11,7 +11,8 @@ from vaultd.catalog.hooks.shape import Asked, Change, RequestHook
 
 
 class _Answer(msgspec.Struct):
-    response: msgspec.Raw | None = None
+    #: Empty where there is none. Not `Raw | None`: msgspec decodes that to None, always (0.22).
+    response: msgspec.Raw = msgspec.Raw()
 
 
 _answer_decoder: Final = msgspec.json.Decoder(_Answer)
@@ -37,10 +38,10 @@ def _answer(asked: Asked) -> Change | None:
 def unwrapped(data: bytes) -> bytes:
     """What is in the envelope; anything else (an error, a count) as it is."""
     try:
-        inner = _answer_decoder.decode(data).response
+        inner = bytes(_answer_decoder.decode(data).response)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return data
-    return data if inner is None else bytes(inner)
+    return inner or data
 
 
 def wrapped(data: bytes) -> bytes:
