@@ -190,7 +190,7 @@ def _no_constant(name: str) -> float:
 def _deeper_than(value: object, depth: int) -> bool:
     level: list[object] = [value]
     for _ in range(depth):
-        level = [child for item in level for child in _children(item)]
+        level = [child for item in level for child in _children(item) if isinstance(child, dict | list)]
         if not level:
             return False
     return True
