@@ -19,6 +19,7 @@ from vaultd import __version__
 from vaultd.effects import Reply, Send
 from vaultd.errors import Misconfigured, ProtocolError, TryLater, VaultdError
 from vaultd.net.egress import guarded_socket, refused
+from vaultd.net.quiet import quieted
 
 #: A token endpoint answers within a second or two; thirty is what CLIProxyAPI and google-auth allow theirs.
 SEND_SECONDS = 30.0
@@ -71,7 +72,7 @@ class Client:
         url = self._proxy_url if proxy is None else proxy
         session = self._relays.get(url)
         if session is None:
-            connector = _connector(url, limit=0, keepalive_timeout=KEEPALIVE_SECONDS)
+            connector = quieted(_connector(url, limit=0, keepalive_timeout=KEEPALIVE_SECONDS))
             session = self._relays[url] = _session(connector, total=None, auto_decompress=False)
         return session
 

@@ -52,8 +52,8 @@ class Line(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds")
         line = f"{at[:-6]}Z {record.levelname.lower()} {record.getMessage()}"
-        fields = ((name, getattr(record, name, None)) for name in FIELDS)
-        line += "".join(f" {name}={_value(value)}" for name, value in fields if value is not None)
+        given = record.__dict__
+        line += "".join([f" {name}={_value(given[name])}" for name in FIELDS if given.get(name) is not None])
         if record.exc_info and record.exc_info[0]:
             line += f" exception={record.exc_info[0].__name__} at={_frames(record.exc_info[2])}"
         if not line.isprintable():  # asked of the whole first: a line is written for every request
@@ -84,6 +84,8 @@ def _frames(trace: TracebackType | None) -> str:
 
 def set_up(*, debug: bool, file: Path | None = None, secrets: Secrets = tuple) -> None:
     """Sends the whole process's log one way. Called again on reload: the last call holds."""
+    # Facts that no line shows need not be gathered for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler: logging.Handler = logging.StreamHandler()
     if file is not None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,0 +1,26 @@
+"""aiohttp's connections to vendors, without the work they do for every piece that is read.
+
+A reader of aiohttp 3.14 tells its connection to go on with each piece it hands out, and the connection then calls
+parser and transport, paused or not. A burst of 200 events is 200 pieces; that was half of what relaying one cost. Here
+going on costs nothing where nothing was stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+
+class _Handler(ResponseHandler):
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
+
+def quieted(connector: aiohttp.BaseConnector) -> aiohttp.BaseConnector:
+    """`connector`, whose new connections are quiet."""
+    connector._factory = functools.partial(_Handler, loop=asyncio.get_running_loop())  # noqa: SLF001 - no public way
+    return connector
