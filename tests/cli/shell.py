@@ -77,7 +77,7 @@ class Daemon:
         self._lines: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.address = self.says("serving address=").partition("address=")[2].split()[0]
+        self.address = self.says("listening address=").partition("address=")[2].split()[0]
 
     def _read(self) -> None:
         assert self.process.stderr is not None

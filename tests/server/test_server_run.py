@@ -180,7 +180,7 @@ async def test_sighup_reads_a_renewed_certificate_and_sigterm_ends_it(
     daemon = await asyncio.create_subprocess_exec(*command, env=home, stderr=asyncio.subprocess.PIPE)
     assert daemon.stderr is not None
     try:
-        line = await until("serving", daemon.stderr)
+        line = await until("listening", daemon.stderr)
         port = int(line.rsplit(":", 1)[1])
         certificate(tmp_path)
         daemon.send_signal(signal.SIGHUP)

@@ -47,7 +47,7 @@ async def serve(house: House, host: str, port: int) -> None:
         async with listening(house, host, port, context) as address:
             if house.daemon is not None:
                 house.daemon.address = address
-            _log.info("serving", extra={"address": address})
+            _log.info("listening", extra={"address": address})
             await stop.wait()
             _log.info("stopping")
     finally:
