@@ -78,23 +78,31 @@ def frames_of(whole: bytes) -> Iterator[bytes]:
 def rewrite(whole: bytes, change: Callable[[bytes], bytes | None], mark: bytes = b"") -> bytes:
     """`whole` with the data of each frame that holds `mark` changed; b"" is in every one.
 
-    Unchanged data leaves the frame as it came; None takes it out. Frames without the mark are not even looked at.
+    Unchanged data leaves the frame as it came; None takes it out. Frames without the mark are not looked at; the search
+    goes from the end, where what is marked mostly stands.
     """
+    if not mark:
+        return b"".join([_changed(frame, change) for frame in frames_of(whole)])
     out: list[bytes] = []
-    at = 0
-    while at < len(whole) and (found := whole.find(mark, at)) >= 0:
-        start = frame_start(whole, found, at)
+    end = len(whole)
+    while (found := whole.rfind(mark, 0, end)) >= 0:
+        start = frame_start(whole, found)
         blank = _BLANK.search(whole, found)
-        end = blank.end() if blank else len(whole)
-        out += (whole[at:start], _changed(whole[start:end], change))
-        at = end
-    out.append(whole[at:])
-    return b"".join(out)
+        stop = blank.end() if blank else len(whole)
+        out += (whole[stop:end], _changed(whole[start:stop], change))
+        end = start
+    if not out:
+        return whole
+    out.append(whole[:end])
+    return b"".join(reversed(out))
 
 
-def frame_start(whole: bytes, at: int, lowest: int = 0) -> int:
+def frame_start(whole: bytes, at: int) -> int:
     """Where the frame begins that `at` is in."""
-    return max((found + len(end) for end in ENDS if (found := whole.rfind(end, lowest, at)) >= 0), default=lowest)
+    found = whole.rfind(b"\n\n", 0, at)
+    start = found + 2 if found >= 0 else 0
+    found = whole.rfind(b"\r\n\r\n", start, at)
+    return found + 4 if found >= 0 else start
 
 
 def _changed(frame: bytes, change: Callable[[bytes], bytes | None]) -> bytes:

@@ -50,16 +50,15 @@ async def folded(ready: Ready) -> bytes:
     """The whole answer out of a stream. Raises Refusal where the vendor fails in it."""
     frames, fold, chunk = Frames(), Fold(), ready.first
     try:
-        while chunk and fold.answer is None:
-            fold.feed(frames.feed(chunk))
-            chunk = b"" if fold.answer is not None else await ready.answer.read()
+        while chunk:
+            if (answer := fold.feed(frames.feed(chunk))) is not None:
+                return answer
+            chunk = await ready.answer.read()
     except BROKEN as error:
         raise Refusal(502, "upstream", str(ready.answer.broken(error))) from None
     except TooLong:
         raise Refusal(502, "upstream", f"{ready.answer.host} sent an event of endless length") from None
-    if fold.answer is None:
-        raise Refusal(502, "upstream", f"{ready.answer.host} ended its answer in the middle")
-    return fold.answer
+    raise Refusal(502, "upstream", f"{ready.answer.host} ended its answer in the middle")
 
 
 async def streamed(

@@ -35,10 +35,11 @@ class Pump:
     def __init__(self, face: Face, answer: Answer, changes: Sequence[Change], silence: Silence) -> None:
         self._face, self._answer, self._silence = face, answer, silence
         self._change = _composed(changes) if changes else None
+        self._mark = face.USAGE_MARK
         self._frames = Frames()
         #: The three last pieces sent: an end marker may stand before a usage frame.
         self._tail: tuple[bytes, bytes, bytes] = (b"", b"", b"")
-        self._usage_first = self._usage_last = b""
+        self._head = self._usage = b""
 
     async def run(self, first: bytes, sink: Sink) -> Refusal | None:
         """To the end. Returns why it was broken off, None where it ended whole."""
@@ -70,7 +71,7 @@ class Pump:
     async def _ended(self, whole: bytes, sink: Sink) -> Refusal | None:
         """The vendor is done. An end that its grammar does not know is a cut, and never passed on as an end."""
         rest = self._frames.rest()
-        if not any(end in piece for piece in (rest, *self._tail) for end in self._face.ENDINGS):
+        if not any(piece.rfind(end) >= 0 for end in self._face.ENDINGS for piece in (*reversed(self._tail), rest)):
             return await self._broken(ProtocolError(f"{self._answer.host} ended its answer in the middle"), sink, whole)
         await self._hush()
         await sink.end(whole + rest)
@@ -93,20 +94,20 @@ class Pump:
         whole = self._frames.feed(chunk)
         if whole:
             self._tail = (self._tail[1], self._tail[2], whole)
-            if self._face.USAGE_MARK in whole:
-                self._usage_first = self._usage_first or whole
-                self._usage_last = whole
+            self._head = self._head or whole
+            if whole.rfind(self._mark) >= 0:  # from the end, where it mostly stands
+                self._usage = whole
             if self._change is not None:
                 whole = self._change(whole)
         return whole
 
     def usage(self) -> Usage | None:
         """The tokens the stream stated, None where it stated none."""
-        if not self._usage_last:
+        if not self._usage:
             return None
-        mark = self._face.USAGE_MARK
-        first = _stating(self._usage_first, mark, last=False)
-        return usage_of(self._face, _stating(self._usage_last, mark, last=True), first)
+        begun = self._face.USAGE_BEGUN
+        first = _frame_with(self._head, self._head.find(begun)) if begun else b""
+        return usage_of(self._face, _frame_with(self._usage, self._usage.rfind(self._mark)), first)
 
 
 def usage_of(face: Face, data: bytes, first: bytes = b"") -> Usage | None:
@@ -117,11 +118,9 @@ def usage_of(face: Face, data: bytes, first: bytes = b"") -> Usage | None:
         return None
 
 
-def _stating(whole: bytes, mark: bytes, *, last: bool) -> bytes:
-    """The data of the first or last frame in which `mark` stands; only that frame is cut out."""
-    at = whole.rfind(mark) if last else whole.find(mark)
-    start = frame_start(whole, at)
-    return data_of(next(frames_of(whole[start:]), b""))
+def _frame_with(whole: bytes, at: int) -> bytes:
+    """The data of the frame that `at` is in; b"" where that is nowhere."""
+    return data_of(next(frames_of(whole[frame_start(whole, at) :]))) if at >= 0 else b""
 
 
 def _composed(changes: Sequence[Change]) -> Callable[[bytes], bytes]:
@@ -129,8 +128,7 @@ def _composed(changes: Sequence[Change]) -> Callable[[bytes], bytes]:
 
     def apply(whole: bytes) -> bytes:
         for change in changes:
-            if change.mark in whole:
-                whole = rewrite(whole, change.data, change.mark)
+            whole = rewrite(whole, change.data, change.mark)
         return whole
 
     return apply

@@ -18,6 +18,7 @@ COUNT_PATH: Final = "/v1/messages/count_tokens"
 KEEPALIVE: Final = b": keep-alive\n\n"
 ENDINGS: Final = (b"message_stop", b"event: error", b'"type":"error"')
 USAGE_MARK: Final = b'"usage"'
+USAGE_BEGUN: Final = b'"message_start"'
 
 _BY_STATUS: Final = {
     401: "authentication_error",

@@ -19,6 +19,7 @@ KEEPALIVE: Final = b": keep-alive\n\n"
 #: No terminal event: the last chunk has a finish reason, and a blocked prompt has no candidate at all.
 ENDINGS: Final = (b'"finishReason"', b'"finish_reason"', b'"blockReason"', b'"error"')
 USAGE_MARK: Final = b'"usageMetadata"'
+USAGE_BEGUN: Final = b""
 
 _BY_STATUS: Final = {
     400: "INVALID_ARGUMENT",

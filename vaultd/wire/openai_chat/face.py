@@ -19,6 +19,7 @@ KEEPALIVE: Final = b": keep-alive\n\n"
 #: `[DONE]` is forgotten by real upstreams, so a finish reason counts too; an error ends a stream as well.
 ENDINGS: Final = (b"[DONE]", b'"finish_reason":"', b'"finish_reason": "', b'"error"')
 USAGE_MARK: Final = b'"usage"'
+USAGE_BEGUN: Final = b""
 
 
 class _Details(msgspec.Struct):
@@ -50,7 +51,7 @@ def error_event(refusal: Refusal, last: bytes = b"") -> bytes:
 
 
 def usage(data: bytes, first: bytes = b"") -> Usage | None:
-    """What an answer, or the data of a stream's event, says of its tokens. `first`: the first event that said some."""
+    """The tokens an answer, or the data of a stream's event, states. `first`: what began it (USAGE_BEGUN)."""
     found = _answer.decode(data).usage
     if found is None:
         return None

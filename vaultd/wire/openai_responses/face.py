@@ -19,6 +19,7 @@ COUNT_PATH: Final = ""
 KEEPALIVE: Final = b": keep-alive\n\n"
 ENDINGS: Final = (b"response.completed", b"response.incomplete", b"response.failed", b'"error"', b"event: error")
 USAGE_MARK: Final = b'"usage":{'
+USAGE_BEGUN: Final = b""
 
 _SEQUENCE: Final = re.compile(rb'"sequence_number":\s*(\d{1,18})')
 
@@ -68,7 +69,7 @@ def error_event(refusal: Refusal, last: bytes = b"") -> bytes:
 
 
 def usage(data: bytes, first: bytes = b"") -> Usage | None:
-    """What an answer, or the data of a stream's event, says of its tokens. `first`: the first event that said some."""
+    """The tokens an answer, or the data of a stream's event, states. `first`: what began it (USAGE_BEGUN)."""
     answer = _answer.decode(data)
     found = answer.usage or (answer.response and answer.response.usage)
     if not found:

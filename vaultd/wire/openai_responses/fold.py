@@ -51,19 +51,20 @@ _object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Fold:
-    """Fed whole frames; `answer` is the finished one. Raises Refusal where the vendor reports a failure."""
+    """Fed whole frames. Raises Refusal where the vendor reports a failure."""
 
     def __init__(self) -> None:
         self._items: list[msgspec.Raw] = []
-        self.answer: bytes | None = None
 
-    def feed(self, frames: bytes) -> None:
+    def feed(self, frames: bytes) -> bytes | None:
+        """The finished answer, once it has come."""
         for frame in frames_of(frames):
             data = data_of(frame)
-            if data.startswith(b"{"):
-                self._take(data)
+            if data.startswith(b"{") and (answer := self._take(data)) is not None:
+                return answer
+        return None
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes) -> bytes | None:
         try:
             event = _item.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -71,11 +72,12 @@ class Fold:
         if event.type == "response.output_item.done":
             self._items.append(event.item)
         elif event.type in _FINAL:
-            self.answer = self._whole(event.response)
+            return self._whole(event.response)
         elif event.type == "response.failed":
             raise _failure(msgspec.json.decode(event.response, type=_Failed).error)
         elif event.type == "error":
             raise _failure(event.error or _Error(event.message, event.code))
+        return None
 
     def _whole(self, response: msgspec.Raw) -> bytes:
         """The answer; its `output` filled in from the items where the vendor left it empty."""
