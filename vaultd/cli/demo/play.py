@@ -25,7 +25,7 @@ from vaultd.errors import PortTaken, ProtocolError, TryLater
 
 VENDOR, DAEMON = "the pretend vendor", "the daemon"
 #: Seconds that an access token lives: long enough to sign in five times, short enough to see it end.
-LIFETIME = 8
+LIFETIME = 6
 #: Once renewal was seen, tokens live long enough to leave a person's own experiments in peace.
 CALM_LIFETIME = 900
 #: Between two pieces of a streamed answer, so that one sees it come.

@@ -1,0 +1,80 @@
+"""Three daemons share one folder and one login whose refresh token is single use."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+
+from vaultd.sandbox import Sandbox
+
+KEY = "three-daemons-CANARY-0123456789abcdef0123456789abcdef"
+
+
+async def test_sec_42_thirty_requests_over_one_expiry_one_renewal_thirty_answers(
+    home: dict[str, str], planted: Callable[[Path], Path]
+) -> None:
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(Sandbox())
+        person = await stack.enter_async_context(aiohttp.ClientSession())
+        config = planted(Path(home["XDG_CONFIG_HOME"]) / "vaultd" / "config.yaml")
+        config.parent.mkdir(parents=True, mode=0o700)
+        config.write_text(json.dumps({"api-keys": [KEY], "providers": sandbox.overlay()}))
+        config.chmod(0o600)
+        await sign_in(home, person)
+        daemons = [await serve(home, person, stack) for _ in range(3)]
+        vendor = sandbox["codex"]
+
+        sandbox["codex"].expire()
+        asked = (ask(person, daemons[n % 3]) for n in range(30))
+        answers = await asyncio.gather(*asked)
+
+        assert {status for status, _ in answers} == {200}
+        assert all("one-life" in text for _, text in answers)
+        assert vendor.counts["renewals"] == 1
+        assert vendor.counts["reuse_events"] == 0
+
+
+async def sign_in(env: dict[str, str], person: aiohttp.ClientSession) -> None:
+    process = await run(env, "login", "--codex", "--no-browser")
+    url = (await process.stdout.readline()).decode().strip()  # type: ignore[union-attr]
+    async with person.get(url) as landing:
+        assert landing.status == 200
+    assert b"signed in: codex" in await process.stdout.readline()  # type: ignore[union-attr]
+    await process.communicate(b"")
+
+
+async def serve(env: dict[str, str], person: aiohttp.ClientSession, stack: AsyncExitStack) -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = await run(env, "serve", "--port", str(port))
+    stack.push_async_callback(process.wait)
+    stack.callback(process.terminate)
+    assert process.stderr is not None
+    said = b""
+    while b"address=http" not in said:
+        line = await process.stderr.readline()
+        assert line, said.decode()
+        said += line
+    return f"http://127.0.0.1:{port}"
+
+
+async def run(env: dict[str, str], *argv: str) -> Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "vaultd", *argv, env=env, stdin=PIPE, stdout=PIPE, stderr=PIPE
+    )
+
+
+async def ask(person: aiohttp.ClientSession, daemon: str) -> tuple[int, str]:
+    body = {"model": "gpt-5", "input": "say one-life", "stream": True}
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with person.post(f"{daemon}/v1/responses", json=body, headers=headers) as answer:
+        return answer.status, await answer.text()
