@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -83,10 +84,11 @@ def daemon(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     )
     wait_for(f"http://127.0.0.1:{up_port}/v1/models", upstream)
     home = tmp_path_factory.mktemp("h")
+    told = (folder / "vaultd.log").open("wb")
     served = subprocess.Popen(
-        ["vaultd", "serve", "--config", config],
+        [sys.executable, "-m", "vaultd", "serve", "--config", config],
         env={"PATH": os.environ["PATH"], "HOME": str(home), "XDG_RUNTIME_DIR": str(home)},
-        stderr=(folder / "vaultd.log").open("wb"),
+        stderr=told,
     )
     try:
         wait_for(f"http://127.0.0.1:{port}/healthz", served)
@@ -95,6 +97,7 @@ def daemon(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         for process in (served, upstream):
             process.terminate()
             process.wait(40)
+        told.close()
 
 
 @pytest.mark.parametrize("case", CASES)

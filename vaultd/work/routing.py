@@ -51,7 +51,7 @@ def route(roster: Mapping[str, Credential], catalog: Catalog, fmt: FormatName, n
         raise Refusal(400, "bad-request", "the request names no model" if not name else "the model name is too long")
     explicit = _EXPLICIT.fullmatch(name)
     if explicit is None:
-        matches = _by_name(roster, catalog, name)
+        matches = _by_name(roster, catalog, fmt, name)
     else:
         matches = _by_provider(roster, catalog, explicit[1], explicit[2])
     usable = [match for match in matches if usable_now(match.credential, catalog)]
@@ -126,14 +126,18 @@ def listed(provider: Provider, name: str) -> Model | None:
     return next((model for model in provider.models if model.id.lower() == name.lower()), None)
 
 
-def _by_name(roster: Mapping[str, Credential], catalog: Catalog, name: str) -> list[_Match]:
-    """Who lists the id; only for an id that nobody here lists, whose pattern matches it.
+def _by_name(roster: Mapping[str, Credential], catalog: Catalog, fmt: FormatName, name: str) -> list[_Match]:
+    """Who lists the id; only for an id that nobody here lists in this format, whose pattern matches it.
 
     A disabled credential does not count as listing it; a dead one does, for its login is meant to come back and the
     request is not to go to a stranger meanwhile.
     """
+
+    def settled(match: _Match) -> bool:
+        return match.listed and fmt in match.provider.api.formats and not match.credential.settings.disabled
+
     found = [match for credential in roster.values() if (match := _match(credential, catalog, name)) is not None]
-    if any(match.listed and not match.credential.settings.disabled for match in found):
+    if any(settled(match) for match in found):
         return [match for match in found if match.listed]
     return found
 
