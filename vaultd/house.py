@@ -163,7 +163,7 @@ class House:
     def _folders(self) -> list[Path]:
         """Where changes are waited for. A linked config is watched at both ends: either may be replaced."""
         folders = [self.owner.folder, self.owner.folder / ".vault" / "clients", self.places.providers_dir]
-        return [*folders, *(config.parent for config in self._configs())]
+        return [folder for folder in (*folders, *(config.parent for config in self._configs())) if folder.is_dir()]
 
     def _files(self) -> list[Path]:
         return [*self._configs(), *self.places.providers_dir.glob("*.yaml")]

@@ -102,6 +102,20 @@ def test_an_editor_that_removes_first_does_not_leave_defaults_behind(person: Per
     assert daemon.asked("/v1/models", "CANARY-first-key-0123456789abcdef")[0] == 200
 
 
+def test_a_manifest_dropped_into_a_new_folder_is_taken_up(person: Person, serves: Serves) -> None:
+    daemon = serves(person)
+    folder = person.config_dir / "providers"
+    folder.mkdir()
+    manifest = folder / "acme.yaml"
+    manifest.write_text("id: acme\napi: {formats: [openai-chatt]}\n")
+    daemon.says("the last good configuration is in use")
+    manifest.write_text(
+        "id: acme\nkeys: true\nendpoints: {api: https://api.acme.example/v1}\napi: {formats: [openai-chat]}\n"
+    )
+    daemon.says("configuration reloaded")
+    assert person.types("credentials", "add", "acme", stdin="CANARY-key").out == "added: acme acme-1\n"
+
+
 def test_a_changed_port_says_that_it_needs_a_restart(person: Person, serves: Serves) -> None:
     person.configures("port: 8317\n")
     daemon = serves(person)
