@@ -1,0 +1,117 @@
+"""`vaultd login` as a person runs it: a process of its own, its two outputs, a browser beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from vaultd.sandbox import Sandbox
+
+CODE_VENDORS = ("codex", "claude", "gemini", "iflow")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def follow(url: str) -> str:
+    async with aiohttp.ClientSession() as browser, browser.get(url) as page:
+        return await page.text()
+
+
+async def redirect_of(url: str) -> str:
+    async with aiohttp.ClientSession() as browser, browser.get(url, allow_redirects=False) as page:
+        return page.headers["Location"]
+
+
+async def is_shut(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
+
+
+class Login:
+    """One run."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.out: list[str] = []
+        self.err = ""
+
+    async def line(self) -> str:
+        """The next line of stdout."""
+        assert self.process.stdout is not None
+        line = (await self.process.stdout.readline()).decode().rstrip("\n")
+        self.out.append(line)
+        return line
+
+    async def err_until(self, word: str) -> str:
+        """What stderr says up to and with `word`."""
+        assert self.process.stderr is not None
+        while word not in self.err:
+            chunk = await self.process.stderr.read(4096)
+            assert chunk, f"{word!r} was never said: {self.err}"
+            self.err += chunk.decode()
+        return self.err
+
+    async def type(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line.encode() + b"\n")
+        await self.process.stdin.drain()
+
+    async def end(self) -> int:
+        """Waits for the exit code; what was said is in `out` and `err`."""
+        out, err = await self.process.communicate()
+        self.out += out.decode().splitlines()
+        self.err += (err or b"").decode()
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+
+@dataclass
+class House:
+    """A person's machine, with a configuration that points every vendor at the sandbox, on ports nobody else uses."""
+
+    sandbox: Sandbox
+    env: dict[str, str]
+    ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in CODE_VENDORS})
+
+    def __post_init__(self) -> None:
+        overlay: dict[str, Any] = self.sandbox.overlay()
+        for name, port in self.ports.items():
+            self.sandbox.set(name, any_port=True)
+            overlay[name].setdefault("oauth", {})["redirect"] = {"port": port}
+        self.config = Path(self.env["HOME"]) / "config.yaml"
+        self.config.write_text(json.dumps({"providers": overlay}))
+
+    @property
+    def auth_dir(self) -> Path:
+        return Path(self.env["XDG_STATE_HOME"]) / "vaultd" / "auth"
+
+    def sealed(self) -> list[str]:
+        return sorted(path.name for path in self.auth_dir.glob("*.json"))
+
+    async def login(
+        self, *args: str, stdin: int = asyncio.subprocess.PIPE, stderr: int = asyncio.subprocess.PIPE, **env: str
+    ) -> Login:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "vaultd", "login", "--config", str(self.config), *args),
+            env=self.env | env,
+            stdin=stdin,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+        )
+        return Login(process)
