@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from vaultd.cli import terminal
 
@@ -15,12 +15,26 @@ if TYPE_CHECKING:
 
 
 class Board:
-    """One row per name. `show` while it changes, `done` once."""
+    """One row per name, while entered. `show` while it changes, `done` once."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._rows = dict.fromkeys(names, ("", False))
         self._width = max(len(name) for name in names)
         self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if sys.stdout.isatty():
+            from rich.live import Live  # noqa: PLC0415 - 60 ms that a piped command need not pay
+
+            self._live = Live(self._table(), refresh_per_second=20)
+            self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
 
     def show(self, name: str, text: str) -> None:
         self._rows[name] = (text, False)
@@ -37,7 +51,7 @@ class Board:
             self._live.update(self._table())
 
     def _table(self) -> Table:
-        from rich.table import Table  # noqa: PLC0415 - 60 ms that a piped command need not pay
+        from rich.table import Table  # noqa: PLC0415 - as above
         from rich.text import Text  # noqa: PLC0415
 
         table = Table.grid(padding=(0, 2))
@@ -45,16 +59,3 @@ class Board:
             style = "green" if done else "dim"
             table.add_row("", Text(name), Text("✓" if done else "…", style), Text(terminal.safe(text)))
         return table
-
-
-@contextmanager
-def board(names: Sequence[str]) -> Iterator[Board]:
-    rows = Board(names)
-    if not sys.stdout.isatty():
-        yield rows
-        return
-    from rich.live import Live  # noqa: PLC0415
-
-    with Live(rows._table(), refresh_per_second=20) as live:  # noqa: SLF001
-        rows._live = live  # noqa: SLF001
-        yield rows

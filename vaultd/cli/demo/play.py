@@ -18,7 +18,7 @@ from typing import Any
 
 from vaultd.cli import terminal
 from vaultd.cli.demo import loopback
-from vaultd.cli.demo.board import board
+from vaultd.cli.demo.board import Board
 from vaultd.cli.demo.questions import ANSWER, QUESTIONS, Question
 from vaultd.cli.demo.stage import PATIENCE, Stage
 from vaultd.errors import PortTaken, ProtocolError, TryLater
@@ -133,7 +133,7 @@ async def _renewals(stage: Stage, signed_in: dict[str, Path]) -> None:
     _say("5. Renewed ahead of expiry; the generation is in the sealed file's header")
     before = {id_: _generation(path) for id_, path in signed_in.items()}
     waiting = dict(signed_in)
-    with board(list(signed_in)) as rows, _patience("not renewed", 2 * LIFETIME + PATIENCE) as patient:
+    with Board(list(signed_in)) as rows, _patience("not renewed", 2 * LIFETIME + PATIENCE) as patient:
         while waiting:
             for id_, path in list(waiting.items()):
                 now = _generation(path)
@@ -148,13 +148,13 @@ async def _renewals(stage: Stage, signed_in: dict[str, Path]) -> None:
 
 async def _answers(address: str, key: str) -> None:
     _say("6. One streamed question for each, in its own format")
-    with board([question.provider for question in QUESTIONS]) as rows:
+    with Board([question.provider for question in QUESTIONS]) as rows:
         async with asyncio.TaskGroup() as group:
             for question in QUESTIONS:
                 group.create_task(asyncio.to_thread(_ask, address, key, question, rows))
 
 
-def _ask(address: str, key: str, question: Question, rows: Any) -> None:
+def _ask(address: str, key: str, question: Question, rows: Board) -> None:
     text = ""
     for event in loopback.post(f"{address}{question.path}", question.body, question.headers(key)):
         text += question.text(event)
