@@ -178,10 +178,10 @@ async def test_a_listed_model_does_not_go_to_a_stranger_whose_pattern_takes_ever
 
 
 async def test_a_model_listed_only_in_another_format_goes_where_a_pattern_speaks_the_clients(place: Place) -> None:
-    listed = "openai-compatibility: [{name: acme, base-url: 'http://127.0.0.1:9/v1', models: [{name: gpt-9}]}]\n"
+    listed = "openai-compatibility: [{name: acme, base-url: 'http://127.0.0.1:9/v1', models: [{name: gpt-5.9}]}]\n"
     house = await place.house(listed + "codex-api-key: [{api-key: sk-CANARY-x, base-url: 'http://127.0.0.1:9/v1'}]\n")
-    (chat,) = plan(house, "openai-chat", "gpt-9").candidates
-    (responses,) = plan(house, "openai-responses", "gpt-9").candidates
+    (chat,) = plan(house, "openai-chat", "gpt-5.9").candidates
+    (responses,) = plan(house, "openai-responses", "gpt-5.9").candidates
     assert (chat.provider.id, responses.provider.id) == ("acme", "codex-api-key")
 
 
