@@ -9,6 +9,7 @@ quote what it choked on (THR-28). Warnings and errors are searched for the secre
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 import logging
@@ -17,9 +18,10 @@ import re
 import traceback
 import unicodedata
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, TextIO
 
 from vaultd.secret import Secret
 
@@ -35,6 +37,9 @@ _FILE_BYTES: Final = 10 * 1024 * 1024
 _FILES: Final = 5
 #: A value shorter than this is no secret of ours, and would blank ordinary words.
 _SECRET_MIN: Final = 12
+
+#: How old a line may be when it is written.
+_GATHER_SECONDS: Final = 0.1
 
 #: A value that needs no quotes.
 _PLAIN: Final = re.compile(r'[^ "=\\]+')
@@ -82,11 +87,47 @@ def _frames(trace: TracebackType | None) -> str:
     return ">".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(trace)[-6:])
 
 
+class Gathered(logging.StreamHandler[TextIO]):
+    """stderr, written to at most ten times a second: a write for each request would cost more than relaying it.
+
+    Warnings go out at once, with what was gathered before them; so does everything outside an event loop and at exit.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[str] = []
+        self._waiting: asyncio.AbstractEventLoop | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.append(self.format(record) + "\n")
+        except Exception:  # noqa: BLE001 - what logging itself does: a bad line must not end the work it tells of
+            self.handleError(record)
+            return
+        loop = asyncio._get_running_loop()  # noqa: SLF001 - the public one raises, and this is asked for every line
+        if loop is None or record.levelno >= logging.WARNING:
+            self.flush()
+        elif loop is not self._waiting:
+            self._waiting = loop
+            loop.call_later(_GATHER_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        with self.lock or nullcontext():
+            lines, self._lines, self._waiting = self._lines, [], None
+            if lines:
+                self.stream.write("".join(lines))
+            super().flush()
+
+    def close(self) -> None:
+        self.flush()
+        super().close()
+
+
 def set_up(*, debug: bool, file: Path | None = None, secrets: Secrets = tuple) -> None:
     """Sends the whole process's log one way. Called again on reload: the last call holds."""
     # Facts that no line shows need not be gathered for each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler: logging.Handler = logging.StreamHandler()
+    handler: logging.Handler = Gathered()
     if file is not None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handler = logging.handlers.RotatingFileHandler(file, maxBytes=_FILE_BYTES, backupCount=_FILES - 1)
