@@ -67,7 +67,8 @@ class Eye(FileSystemEventHandler):
         except OSError:
             return False
         try:
-            await asyncio.wait_for(self._proof.wait(), _PROOF_SECONDS)
+            async with asyncio.timeout(_PROOF_SECONDS):
+                await self._proof.wait()
         except TimeoutError:
             return False
         finally:
@@ -76,8 +77,10 @@ class Eye(FileSystemEventHandler):
 
     async def hint(self, timeout: float) -> bool:  # noqa: ASYNC109 - waiting so long is the meaning, not a failure
         """True when something changed, False after `timeout` seconds without."""
+        # Not `wait_for`: before Python 3.12 an event in the moment of a cancellation makes it swallow the cancellation.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._event.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._event.wait()
         seen = self._event.is_set()
         self._event.clear()
         return seen
