@@ -11,14 +11,14 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from vaultd.effects import Effect, Flow, Now, Send, Wait
-from vaultd.errors import Misconfigured, SignInRequired
+from vaultd.effects import Flow
+from vaultd.errors import Misconfigured
 from vaultd.house import House
 from vaultd.oauth.revoke import offered, revoke
 from vaultd.pool import explain
 from vaultd.vault.credential import Credential, Settings
 from vaultd.verbs.arguments import flag, secret, text
-from vaultd.work.drive import drive
+from vaultd.work.drive import drive, unattended
 from vaultd.work.importing import read_token_file
 
 
@@ -226,16 +226,4 @@ async def _change(house: House, id_: str, change: Callable[[Credential], Credent
 async def _perform(house: House, credential: Credential, flow: Flow[None]) -> None:
     """Drives a flow that needs no person, by the credential's own proxy."""
     proxy = credential.settings.proxy_url.reveal() if credential.settings.proxy_url else None
-
-    async def perform(effect: Effect) -> Any:
-        match effect:
-            case Send():
-                return await house.client.send(effect, proxy=proxy)
-            case Wait(seconds):
-                return await house.clock.sleep(seconds)
-            case Now():
-                return house.clock.boot()
-            case _:
-                raise SignInRequired("the vendor asks for a person")
-
-    await drive(flow, perform)
+    await drive(flow, unattended(house.client.send, house.clock, proxy))

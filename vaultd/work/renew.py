@@ -21,7 +21,8 @@ from vaultd.secret import Secret
 from vaultd.vault.credential import Credential
 from vaultd.vault.owner import Owner
 from vaultd.work import due
-from vaultd.work.renewal import Renewal, Sender, renew, sign_in_again
+from vaultd.work.drive import Sender
+from vaultd.work.renewal import Renewal, renew, sign_in_again
 from vaultd.work.tasks import Tasks
 
 _log = logging.getLogger("vaultd.renew")

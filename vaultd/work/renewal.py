@@ -9,10 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 from vaultd.catalog.manifest import Provider
-from vaultd.effects import Effect, Now, Reply, Send, Wait
 from vaultd.errors import Misconfigured, SignInRequired, VaultdError
 from vaultd.net.clock import Clock
 from vaultd.oauth.account import merged
@@ -21,15 +19,9 @@ from vaultd.oauth.refresh import refresh
 from vaultd.oauth.tokens import Grant, Tokens
 from vaultd.vault.credential import Credential, DeadLogin
 from vaultd.vault.owner import Lease, Owner
-from vaultd.work.drive import Perform, drive
+from vaultd.work.drive import Perform, Sender, drive, unattended
 
 _log = logging.getLogger("vaultd.renew")
-
-
-class Sender(Protocol):
-    """`net.client.Client.send`."""
-
-    async def __call__(self, effect: Send, *, proxy: str | None = None) -> Reply: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +106,5 @@ def _alive(credential: Credential | None, id: str) -> Credential:  # noqa: A002
 
 
 def _performer(credential: Credential, send: Sender, clock: Clock) -> Perform:
-    """What a renewal may ask for: requests, by the credential's own proxy, and time. There is no person to ask."""
-    proxy = credential.settings.proxy_url.reveal() if credential.settings.proxy_url else None
-
-    async def perform(effect: Effect) -> Any:
-        match effect:
-            case Send():
-                return await send(effect, proxy=proxy)
-            case Wait(seconds):
-                return await clock.sleep(seconds)
-            case Now():
-                return clock.boot()
-            case _:
-                raise SignInRequired("its renewal asks for a person")
-
-    return perform
+    """By the credential's own proxy. There is no person to ask."""
+    return unattended(send, clock, credential.settings.proxy_url.reveal() if credential.settings.proxy_url else None)

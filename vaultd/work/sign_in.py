@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, Protocol
 
 from vaultd.catalog.manifest import Provider
-from vaultd.effects import AwaitRedirect, Choose, Effect, Flow, Now, Reply, Send, Show, Wait
+from vaultd.effects import AwaitRedirect, Choose, Effect, Flow, Show
 from vaultd.errors import Misconfigured, PortTaken, TimedOut, TryLater
 from vaultd.net.clock import Clock
 from vaultd.net.loopback import Listener
@@ -25,7 +25,7 @@ from vaultd.oauth.endpoints import login_of
 from vaultd.oauth.tokens import Account, Grant
 from vaultd.vault.credential import Credential, Settings
 from vaultd.vault.owner import Owner
-from vaultd.work.drive import drive
+from vaultd.work.drive import Sender, drive, unattended
 from vaultd.work.race import race
 
 #: 32 random bytes, as 43 characters: RFC 7636 §4.1's verifier, and twice RFC 9700's 128 bits for `state`.
@@ -59,12 +59,6 @@ class Desk(Protocol):
     def tick(self, seconds_left: float) -> None:
         """About once a second while waiting."""
         ...
-
-
-class Sender(Protocol):
-    """`net.client.Client.send`."""
-
-    async def __call__(self, effect: Send, *, proxy: str | None = None) -> Reply: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,25 +140,19 @@ class _Performer:
         self._wish = wish
         self._desk = desk
         self._door = door
-        self._send = send
-        self._clock = clock
+        self._unattended = unattended(send, clock)
         self.asked_for_projects = False
 
     async def perform(self, effect: Effect) -> Any:
         match effect:
-            case Send():
-                return await self._send(effect)
-            case Wait():
-                await self._clock.sleep(effect.seconds)
-            case Now():
-                return self._clock.boot()
             case Show():
-                await self._desk.show(effect, self._door.listener.port if self._door.listener else None)
+                return await self._desk.show(effect, self._door.listener.port if self._door.listener else None)
             case AwaitRedirect():
                 return await self._redirect(effect)
             case Choose():
                 return await self._choose(effect)
-        return None
+            case _:
+                return await self._unattended(effect)
 
     async def _redirect(self, effect: AwaitRedirect) -> Mapping[str, str]:
         if self._door.listener is None:
