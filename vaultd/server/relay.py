@@ -109,21 +109,27 @@ class _Stream(web.StreamResponse):
     _send_headers_immediately = False
 
 
+#: Stands where nothing has been opened, and cannot be written to.
+_UNOPENED: Final = _Stream()
+
+
 class _Client:
     """The client of one request, for `work.relay` to answer."""
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
         self.opened = False
-        self.response: web.StreamResponse = web.Response()
-        self.write: Callable[[bytes], Awaitable[None]] = self._unopened
+        self.response: web.StreamResponse = _UNOPENED
 
     async def open(self, status: int, headers: Mapping[str, str]) -> None:
         self.opened = True
         self.response = _Stream(status=status, headers=headers)
         await self.response.prepare(self._request)
-        #: The response's own method, not a wrapper: it is called once per event of a stream.
-        self.write = self.response.write
+
+    @property
+    def write(self) -> Callable[[bytes], Awaitable[None]]:
+        """The response's own method, not a wrapper: it is called once per event of a stream."""
+        return self.response.write
 
     async def end(self, last: bytes = b"") -> None:
         await self.response.write_eof(last)
@@ -131,6 +137,3 @@ class _Client:
     def abort(self) -> None:
         if self._request.transport is not None:
             self._request.transport.abort()
-
-    async def _unopened(self, data: bytes) -> None:
-        raise AssertionError("written to before it was opened")
