@@ -46,12 +46,9 @@ async def read(request: web.Request, bodies: Bodies) -> bytes:
 
     Raises Refusal: 413 above the limit, 415 for a coding nobody here speaks, 400 for one that is broken.
     """
-    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if coding not in _CODINGS:
+    coding = request.headers.get("Content-Encoding", "").strip().lower()
+    if coding not in _PLAIN and coding not in _CODINGS:
         raise Refusal(415, "bad-request", f"Content-Encoding {coding[:40]!r} is not spoken here: zstd, gzip or none")
-    declared = request.content_length
-    if declared is not None and declared > BODY_LIMIT:
-        raise _too_large()
     content = request.content
     body = await content.readany()
     bodies.take(len(body))
@@ -63,6 +60,8 @@ async def read(request: web.Request, bodies: Bodies) -> bytes:
 async def _rest(request: web.Request, first: bytes, bodies: Bodies) -> bytes:
     pieces, size = [first], len(first)
     try:
+        if (request.content_length or 0) > BODY_LIMIT:
+            raise _too_large()
         while piece := await request.content.readany():
             bodies.take(len(piece))
             size += len(piece)
@@ -100,10 +99,6 @@ def _too_large() -> Refusal:
     return Refusal(413, "too-large", f"the request body is larger than {BODY_LIMIT // 2**20} MiB")
 
 
-def _plain(packed: bytes) -> Iterator[bytes]:
-    yield packed
-
-
 def _zlib(packed: bytes) -> Iterator[bytes]:
     """gzip or zlib framing, told apart by its head (RFC 9110 §8.4.1.2 and .3)."""
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
@@ -123,4 +118,4 @@ def _zstd(packed: bytes) -> Iterator[bytes]:
 
 
 _PLAIN: Final = frozenset({"identity", ""})
-_CODINGS: Final = {"identity": _plain, "": _plain, "gzip": _zlib, "x-gzip": _zlib, "deflate": _zlib, "zstd": _zstd}
+_CODINGS: Final = {"gzip": _zlib, "x-gzip": _zlib, "deflate": _zlib, "zstd": _zstd}

@@ -27,8 +27,6 @@ _METHODS: Final[dict[str, Action]] = {
     "streamGenerateContent": "stream",
     "countTokens": "count",
 }
-#: Headers by which clients name a conversation, of those that were seen to send one.
-_SESSION: Final = ("session_id", "session-id", "x-session-id", "conversation_id")
 
 
 class Desk:
@@ -90,9 +88,7 @@ def _gemini(request: web.Request, body: bytes, *, envelope: bool) -> Ask:
 def _ask(
     request: web.Request, fmt: FormatName, action: Action, model: str, members: Members, envelope: Members | None = None
 ) -> Ask:
-    headers = request.headers
-    session = next((headers[name] for name in _SESSION if name in headers), None)
-    return Ask(fmt, action, model, members, headers, _query(request, fmt), envelope, session)
+    return Ask(fmt, action, model, members, request.headers, _query(request, fmt), envelope)
 
 
 def _query(request: web.Request, fmt: FormatName) -> str:

@@ -17,7 +17,6 @@ from vaultd.wire.refusal import Refusal
 _decoder: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 #: RFC 8259 §2 whitespace; a name with its escapes; the colon.
 _NAME: Final = re.compile(rb'[ \t\n\r]*"((?:[^"\\]|\\.)*)"[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
-_OPEN: Final = re.compile(rb"[ \t\n\r]*\{")
 _COMMA: Final = re.compile(rb"[ \t\n\r]*,")
 _CLOSE: Final = re.compile(rb"[ \t\n\r]*\}[ \t\n\r]*\Z")
 
@@ -107,25 +106,21 @@ def _spans(body: bytes, values: Mapping[str, msgspec.Raw]) -> dict[str, _Span]:
     Which of the two a vendor would take is its own affair, so neither is passed on.
     """
     spans: dict[str, _Span] = {}
-    at = _match(_OPEN, body, 0).end()
+    at = body.index(b"{") + 1
     for name, value in values.items():
-        if spans:
-            at = _match(_COMMA, body, at).end()
-        found = _match(_NAME, body, at)
-        start, end = found.end(), found.end() + len(value)
+        named = _NAME.match(body, at)
+        if named is None:
+            raise _twice()
+        start = named.end()
+        end = start + len(value)
         if body[start:end] != bytes(value):
             raise _twice()
-        spans[name] = _Span(found.start(1) - 1, start, end)
-        at = end
-    _match(_CLOSE, body, at)
-    return spans
-
-
-def _match(pattern: re.Pattern[bytes], body: bytes, at: int) -> re.Match[bytes]:
-    found = pattern.match(body, at)
-    if found is None:
+        spans[name] = _Span(named.start(1) - 1, start, end)
+        comma = _COMMA.match(body, end)
+        at = end if comma is None else comma.end()
+    if not _CLOSE.match(body, at):
         raise _twice()
-    return found
+    return spans
 
 
 def _twice() -> Refusal:

@@ -5,13 +5,14 @@ Here a token meets a host, so here is the rule that it only ever meets its own v
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from vaultd.catalog.hooks.shape import Action
+from vaultd.catalog.hooks.requests import REQUEST_HOOKS
+from vaultd.catalog.hooks.shape import Action, RequestHook
 from vaultd.catalog.manifest import Entry, FormatName, Provider
 from vaultd.errors import Misconfigured
 from vaultd.vault.credential import Credential
@@ -33,6 +34,7 @@ class Address:
     defaults: Mapping[str, str]
     fixed: Mapping[str, str]
     appended: Mapping[str, str]
+    hooks: Sequence[RequestHook]
 
     def __repr__(self) -> str:
         return f"Address({self.base})"
@@ -55,7 +57,8 @@ def address_of(credential: Credential, entry: Entry) -> Address:
         if not value.isprintable() or not value.isascii():
             raise Misconfigured(f"{credential.id}: what goes into the header `{name}` holds characters no header may")
     defaults = {"user-agent": USER_AGENT} | {name.lower(): value for name, value in provider.api.headers.items()}
-    return Address(base, defaults, fixed, {name.lower(): v for name, v in provider.api.append_headers.items()})
+    appended = {name.lower(): value for name, value in provider.api.append_headers.items()}
+    return Address(base, defaults, fixed, appended, _hooks(provider))
 
 
 def url_of(address: Address, provider: Provider, fmt: FormatName, action: Action, model: str, query: str) -> str | None:
@@ -102,3 +105,10 @@ def _auth(credential: Credential, provider: Provider, base: str) -> dict[str, st
     if kind == "bearer":
         return {"authorization": f"Bearer {secret.reveal()}"}
     return {kind: secret.reveal()}
+
+
+def _hooks(provider: Provider) -> list[RequestHook]:
+    for name in provider.api.hooks:
+        if name not in REQUEST_HOOKS:
+            raise Misconfigured(f"{provider.id}: api.hooks: no hook {name!r}; there are {', '.join(REQUEST_HOOKS)}")
+    return [REQUEST_HOOKS[name] for name in provider.api.hooks]

@@ -3,25 +3,21 @@ docs/honest-relay.md. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from vaultd.catalog.hooks import req_gemini_envelope, req_rules
-from vaultd.catalog.hooks.requests import REQUEST_HOOKS
 from vaultd.catalog.hooks.shape import Action, Asked, Change, RequestHook
-from vaultd.catalog.manifest import FormatName, Provider
+from vaultd.catalog.manifest import FormatName
 from vaultd.config.model import Config
-from vaultd.errors import Misconfigured
 from vaultd.vault.credential import Credential
 from vaultd.wire.draft import Draft
 from vaultd.wire.members import Members
 from vaultd.work.plan import Candidate
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """What a client asked for."""
 
     format: FormatName
@@ -34,18 +30,19 @@ class Ask:
     query: str = ""
     #: What the client put around its request (Code Assist), or None.
     envelope: Members | None = None
-    session: str | None = None
 
 
 class Errand:
-    """One candidate's version of a request: the body to send, and how its answer is changed on the way back."""
+    """One candidate's version of a request."""
 
     __slots__ = ("_asked", "_draft", "_hooks", "changes")
 
-    def __init__(self, ask: Ask, candidate: Candidate, credential: Credential, config: Config) -> None:
+    def __init__(
+        self, ask: Ask, candidate: Candidate, credential: Credential, hooks: Sequence[RequestHook], config: Config
+    ) -> None:
         model = candidate.model
         name = model.upstream or model.id
-        self._hooks = hooks_of(candidate.provider)
+        self._hooks = hooks
         self._asked = Asked(
             action=ask.action,
             model=name,
@@ -57,11 +54,14 @@ class Errand:
         self._draft = Draft(ask.body)
         if ask.format != "gemini":
             self._draft.set("model", name)
-        req_rules.ask_effort(self._draft, ask.format, model.effort)
-        req_rules.apply_payload(self._draft, ask.format, (name, model.id), config.payload)
-        for hook in self._hooks:
+        if model.effort:
+            req_rules.ask_effort(self._draft, ask.format, model.effort)
+        if config.payload.default or config.payload.override:
+            req_rules.apply_payload(self._draft, ask.format, (name, model.id), config.payload)
+        for hook in hooks:
             if hook.edit is not None:
                 hook.edit(self._draft, self._asked)
+        #: How its answer is changed on the way back.
         self.changes = self._changes(ask)
 
     def body(self) -> bytes:
@@ -75,21 +75,16 @@ class Errand:
         """After a 400: True where the body was changed so that one more try may do."""
         return any(hook.mend(self._draft, error) for hook in self._hooks if hook.mend is not None)
 
-    def _changes(self, ask: Ask) -> tuple[Change, ...]:
-        changes = [hook.answer(self._asked) for hook in self._hooks if hook.answer is not None]
-        wraps = any(hook.wrap is not None for hook in self._hooks)
-        if ask.envelope is not None and not wraps and ask.action != "count":
+    def _changes(self, ask: Ask) -> list[Change]:
+        changes: list[Change] = []
+        wrapped = ask.envelope is not None and ask.action != "count"
+        for hook in self._hooks:
+            if hook.answer is not None and (change := hook.answer(self._asked)) is not None:
+                changes.append(change)
+            wrapped = wrapped and hook.wrap is None
+        if wrapped:
             changes.append(Change(req_gemini_envelope.wrapped))
-        return tuple(change for change in changes if change is not None)
-
-
-def hooks_of(provider: Provider) -> list[RequestHook]:
-    """Raises Misconfigured for a name that no hook has."""
-    try:
-        return [REQUEST_HOOKS[name] for name in provider.api.hooks]
-    except KeyError as error:
-        known = ", ".join(REQUEST_HOOKS)
-        raise Misconfigured(f"{provider.id}: api.hooks: no hook {error.args[0]!r}; there are {known}") from None
+        return changes
 
 
 def _project(credential: Credential) -> str:

@@ -7,9 +7,10 @@ candidate's, which is `work.relay`'s to choose.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
+
+import msgspec
 
 from vaultd.catalog.manifest import Provider
 from vaultd.errors import Misconfigured, ProtocolError, SignInRequired, TryLater
@@ -49,8 +50,7 @@ class House(planning.House, Protocol):
     def metrics(self) -> Metrics: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(msgspec.Struct, frozen=True):
     """An answer to be sent at once."""
 
     status: int
@@ -58,8 +58,7 @@ class Whole:
     body: bytes
 
 
-@dataclass(slots=True)
-class Ready:
+class Ready(msgspec.Struct):
     """A vendor that answers: its head is good and its first bytes are here, or all of them."""
 
     answer: Answer
@@ -68,8 +67,7 @@ class Ready:
     complete: bool
 
 
-@dataclass(slots=True)
-class Failed:
+class Failed(msgspec.Struct):
     """A try in vain: what it means for the pool, and what the client hears if it was the last."""
 
     outcome: Outcome
@@ -82,7 +80,7 @@ class Attempts:
     def __init__(self, house: House) -> None:
         self._house = house
         self._addresses: dict[str, tuple[Credential, Provider, Address]] = {}
-        self._urls: dict[str, upstream.Url] = {}
+        self._urls: dict[tuple[str, ...], upstream.Url] = {}
 
     async def make(self, candidate: Candidate, ask: Ask) -> Ready | Failed | None:
         """None where this vendor has no such call (counting tokens)."""
@@ -93,7 +91,7 @@ class Attempts:
                 if credential.kind == "oauth":
                     credential = await self._house.renewer.fresh(credential.id, rejected=rejected)
                 address = self._address(candidate.provider, credential)
-                errand = errand or Errand(ask, candidate, credential, self._house.config)
+                errand = errand or Errand(ask, candidate, credential, address.hooks, self._house.config)
             except SignInRequired as error:
                 return Failed(Outcome(401), Refusal(503, "sign-in-required", str(error)))
             except (TryLater, ProtocolError, Misconfigured) as error:
@@ -169,19 +167,21 @@ class Attempts:
         if known is not None and known[0] is credential and known[1] is provider:
             return known[2]
         address = address_of(credential, self._house.catalog.providers[provider.id])
+        self._urls.clear()  # a reload may have brought other paths
         self._addresses[credential.id] = (credential, provider, address)
         return address
 
     def _url(self, address: Address, candidate: Candidate, ask: Ask) -> upstream.Url | None:
         name = candidate.model.upstream or candidate.model.id
-        text = url_of(address, candidate.provider, ask.format, ask.action, name, ask.query)
-        if text is None:
-            return None
-        url = self._urls.get(text)
+        key = (address.base, candidate.provider.id, ask.format, ask.action, name, ask.query)
+        url = self._urls.get(key)
         if url is None:
+            text = url_of(address, candidate.provider, ask.format, ask.action, name, ask.query)
+            if text is None:
+                return None
             if len(self._urls) >= _URLS:
                 self._urls.clear()
-            url = self._urls[text] = upstream.address(text)
+            url = self._urls[key] = upstream.address(text)
         return url
 
 

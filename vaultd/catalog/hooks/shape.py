@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import msgspec
+
 Action = Literal["generate", "stream", "count"]
 
 
@@ -30,8 +32,7 @@ class Envelope(Protocol):
     def splice(self, edits: Mapping[str, bytes | None]) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What a hook may know of the request beside its body."""
 
     action: Action
