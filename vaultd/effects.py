@@ -96,7 +96,7 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class Choose:
-    """Ask which of `options` to take. Answered by a non-empty sublist: the person's, or `[default]` with nobody there."""
+    """Ask which of `options` to take. Answered by a non-empty sublist: the person's; with nobody there `[default]`."""
 
     question: str
     options: Sequence[str]

@@ -23,7 +23,7 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
-class _Wrong(Exception):  # noqa: N818 (an answer to the client, no failure of ours)
+class _Wrong(Exception):
     """Something is wrong that the client is told by redirect (§4.1.2.1)."""
 
     def __init__(self, error: str, why: str) -> None:

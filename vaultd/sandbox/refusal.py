@@ -40,7 +40,7 @@ _GOOGLE = {
 }
 
 
-class Refusal(Exception):  # noqa: N818 (an answer to the client, no failure of ours)
+class Refusal(Exception):
     """An answer that is an error."""
 
     def __init__(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:

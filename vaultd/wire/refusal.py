@@ -20,7 +20,7 @@ Kind = Literal[
 ]
 
 
-class Refusal(VaultdError):  # noqa: N818 - named for what it is, like its siblings
+class Refusal(VaultdError):
     """A request that gets an error for an answer: its true status, and a message that names the reason.
 
     `retry_after` is in seconds, None where nobody knows.

@@ -19,7 +19,7 @@ _BLANK: Final = re.compile(rb"\r?\n\r?\n")
 _DATA: Final = re.compile(rb"^data:[ ]?(.*?)\r?$", re.MULTILINE)
 
 
-class TooLong(ValueError):  # noqa: N818 - named for what it is
+class TooLong(ValueError):
     """A frame above `FRAME_LIMIT`."""
 
 
