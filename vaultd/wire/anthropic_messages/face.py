@@ -90,7 +90,10 @@ def model_list(listed: Iterable[Listed]) -> dict[str, Any]:
             "type": "model",
             "id": model.id,
             "display_name": model.display_name or model.id,
+            "lifecycle": "active",
             "created_at": datetime.fromtimestamp(model.created, UTC).isoformat().replace("+00:00", "Z"),
+            "max_input_tokens": model.context or None,
+            "max_tokens": model.max_output or None,
         }
         for model in listed
     ]

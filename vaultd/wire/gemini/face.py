@@ -16,8 +16,8 @@ NAME: Final = "gemini"
 PATH: Final = "/v1beta/models/{model}:{method}"
 COUNT_PATH: Final = PATH
 KEEPALIVE: Final = b": keep-alive\n\n"
-#: No terminal event: the last chunk has a finish reason, and a blocked prompt has no candidate at all.
-ENDINGS: Final = (b'"finishReason"', b'"finish_reason"', b'"blockReason"', b'"error"')
+#: No terminal event: the last chunk has a finish reason; a blocked prompt has only its feedback.
+ENDINGS: Final = (b'"finishReason"', b'"finish_reason"', b'"promptFeedback"', b'"error"')
 USAGE_MARK: Final = b'"usageMetadata"'
 USAGE_BEGUN: Final = b""
 
