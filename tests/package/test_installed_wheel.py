@@ -117,7 +117,7 @@ async def test_a_vendor_nobody_has_heard_of_needs_one_file_and_no_code(installed
             while not base:
                 line = (await served.stderr.readline()).decode()
                 assert line, "the daemon ended before it listened"
-                base = next((word for word in line.split() if word.startswith("http://")), "")
+                base = line.partition("listening address=")[2].strip()
             key = (await run(installed, home, "keys", "get", "default")).strip()
             async with browser.post(
                 f"{base}/v1/chat/completions",
