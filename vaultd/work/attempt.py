@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from vaultd.catalog.hooks.shape import CannotServe
 from vaultd.catalog.manifest import Provider
 from vaultd.errors import Misconfigured, ProtocolError, SignInRequired, TryLater
 from vaultd.net import upstream
@@ -92,6 +93,8 @@ class Attempts:
                     credential = await self._house.renewer.fresh(credential.id, rejected=rejected)
                 address = self._address(candidate.provider, credential)
                 errand = errand or Errand(ask, candidate, credential, address.hooks, self._house.config)
+            except CannotServe as error:
+                return Failed(Outcome(400), Refusal(400, "bad-request", str(error)))
             except SignInRequired as error:
                 return Failed(Outcome(401), Refusal(503, "sign-in-required", str(error)))
             except (TryLater, ProtocolError, Misconfigured) as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from vaultd.catalog.hooks.shape import Asked, Body, RequestHook
+from vaultd.catalog.hooks.shape import Asked, Body, CannotServe, RequestHook
 
 #: Members the backend answers with 400.
 REFUSED: Final = (
@@ -36,6 +36,10 @@ _SUSPECTS: Final = (b'"id"', b'"system"', b'"reasoning"')
 
 
 def _edit(body: Body, asked: Asked) -> None:
+    if body.raw("previous_response_id") not in {None, b"null"}:
+        raise CannotServe(
+            "`previous_response_id`: this vendor keeps no answers (`store` is false); send the whole `input`"
+        )
     body.set_raw("store", b"false")
     body.set_raw("stream", b"true")
     if body.raw("instructions") in {None, b"null"}:

@@ -12,7 +12,13 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from vaultd.errors import VaultdError
+
 Action = Literal["generate", "stream", "count"]
+
+
+class CannotServe(VaultdError):
+    """The request asks for what this vendor does not have; leaving it out would give a wrong answer. Says what."""
 
 
 class Body(Protocol):
