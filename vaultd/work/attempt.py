@@ -6,7 +6,6 @@ candidate's, which is `work.relay`'s to choose.
 
 from __future__ import annotations
 
-import asyncio
 from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
 
@@ -24,6 +23,7 @@ from vaultd.wire.refusal import Refusal
 from vaultd.work import plan as planning
 from vaultd.work.address import Address, address_of, url_of
 from vaultd.work.ask import Ask, Errand
+from vaultd.work.deadline import Deadline
 from vaultd.work.headers import towards_client, towards_vendor
 from vaultd.work.metrics import Metrics
 from vaultd.work.plan import Candidate
@@ -121,7 +121,7 @@ class Attempts:
         answer: Answer | None = None
         ready = False
         try:
-            async with asyncio.timeout(streaming.first_event_seconds if ask.action == "stream" else _WHOLE_SECONDS):
+            with Deadline(streaming.first_event_seconds if ask.action == "stream" else _WHOLE_SECONDS):
                 answer = await upstream.ask(session, url, headers, errand.body())
                 if not 200 <= answer.status < 300:
                     return await self._refused(answer)
