@@ -32,13 +32,13 @@ def holds_canary(data: bytes) -> bool:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All regular files but those of an installed environment, which pip wrote."""
+    """All regular files that hold anything, but those of an installed environment, which pip wrote."""
     found = []
     for where, folders, names in os.walk(folder):
         if "pyvenv.cfg" in names:
             folders.clear()
         found += [Path(where) / name for name in names]
-    return [p for p in found if not p.is_symlink() and stat.S_ISREG(p.lstat().st_mode)]
+    return [p for p in found if not p.is_symlink() and stat.S_ISREG(p.lstat().st_mode) and p.lstat().st_blocks]
 
 
 def search(folder: Path) -> set[Path]:
