@@ -187,6 +187,13 @@ async def build(
     await clients.rescan()
     clients.with_config_keys(config.api_keys)
     clock, client, metrics = SystemClock(), Client(config.proxy_url), Metrics()
+    renewer = Renewer(
+        owner,
+        lambda: house.catalog,
+        client.send,
+        clock,
+        on_outcome=lambda _id, provider, outcome: metrics.renewal(provider, outcome),
+    )
     house = House(
         env=env,
         config_option=config_option,
@@ -199,14 +206,8 @@ async def build(
         clients=clients,
         client=client,
         clock=clock,
-        renewer=Renewer(
-            owner,
-            lambda: house.catalog,
-            client.send,
-            clock,
-            on_outcome=lambda _id, provider, outcome: metrics.renewal(provider, outcome),
-        ),
-        pool=Pool(),
+        renewer=renewer,
+        pool=Pool(renewer.failing),
         metrics=metrics,
         daemon=Daemon(clock.now()) if for_daemon else None,
         warnings=_warnings(loaded, catalog, keyring),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from shell import LONGEST, Daemon, Person
@@ -17,8 +19,16 @@ from vaultd.sandbox import Sandbox
 
 @pytest.fixture
 def sandbox(person: Person) -> Iterator[Sandbox]:
-    with vendors() as sandbox:
-        person.configures(json.dumps({"providers": sandbox.overlay()}))
+    """On callback ports that nobody else on this machine wants."""
+    with vendors() as sandbox, socket.socket() as first, socket.socket() as second:
+        overlay: dict[str, Any] = sandbox.overlay()
+        for name, probe in (("codex", first), ("claude", second)):
+            probe.bind(("127.0.0.1", 0))
+            overlay[name].setdefault("oauth", {})["redirect"] = {"port": probe.getsockname()[1]}
+            sandbox.set(name, any_port=True)
+        first.close()
+        second.close()
+        person.configures(json.dumps({"providers": overlay}))
         yield sandbox
 
 
@@ -37,6 +47,25 @@ def test_a_login_is_renewed_on_demand(person: Person, sandbox: Sandbox) -> None:
     done = person.types("credentials", "refresh", credential)
     assert done.out.startswith(f"renewed: {credential} until ")
     assert sandbox["codex"].counts["renewals"] == 1
+
+
+def test_a_failing_renewal_is_told_and_who_mended_it_need_not_wait(
+    person: Person, sandbox: Sandbox, serves: Callable[..., Daemon]
+) -> None:
+    credential = signed_in(person, "codex")
+    serves(person)
+    sandbox.fault("codex", at="token", do="status", status=503, retry_after=3600)
+    assert person.types("credentials", "refresh", credential).code == 6
+
+    (row,) = person.types("status", "--json").json["credentials"]
+    assert row["reason"] == "its renewal fails: the vendor answered 503"
+    assert row["action"] == f"vaultd credentials refresh {credential}"
+    assert "available; its renewal fails: the vendor answered 503" in person.types("status").out
+    checks = person.types("doctor", "--json").json["checks"]
+    assert ("renewal", "warn") in {(check["check"], check["state"]) for check in checks}
+
+    assert person.types("credentials", "refresh", credential).code == 0
+    assert person.types("status", "--json").json["credentials"][0]["reason"] == ""
 
 
 def test_sec_54_everywhere_ends_the_login_at_the_vendor_before_it_is_forgotten(

@@ -13,8 +13,8 @@ CODEX = Provider(id="codex", api=Api(formats=["openai-responses"]))
 NOW, WALL = 1_000.0, 1_767_323_045.0
 
 
-def said(*credentials: Credential, state: State | None = None) -> list[str]:
-    rows = explain.standings(credentials, {"codex"}, state or State(), now=NOW, wall=WALL)
+def said(*credentials: Credential, state: State | None = None, unrenewed: dict[str, str] | None = None) -> list[str]:
+    rows = explain.standings(credentials, {"codex"}, state or State(), now=NOW, wall=WALL, unrenewed=unrenewed or {})
     return [row.sentence for row in rows]
 
 
@@ -24,6 +24,12 @@ def credential(name: str = "codex-a", **more: object) -> Credential:
 
 def test_one_that_can_serve_says_so() -> None:
     assert said(credential()) == ["codex-a: available"]
+
+
+def test_one_whose_renewal_fails_serves_and_says_why_it_may_not_for_long() -> None:
+    assert said(credential(), unrenewed={"codex-a": "the vendor answered 503"}) == [
+        "codex-a: available: its renewal fails: the vendor answered 503 (vaultd credentials refresh codex-a)"
+    ]
 
 
 def test_one_that_a_person_switched_off_names_the_switch() -> None:

@@ -202,6 +202,8 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _state(row: Mapping[str, Any]) -> str:
     words = row["state"] + (f" until {row['until']}" if row["until"] else "")
+    if row["state"] == "available" and row["reason"]:
+        words += f"; {row['reason']}"
     models = ", ".join(cooling["model"] for cooling in row["cooling"])
     return f"{words}; cooling for {models}" if models else words
 

@@ -6,8 +6,8 @@ credential is seen through the few facts named by `Facts`.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Literal, Protocol
@@ -74,15 +74,27 @@ class Standing:
 
 
 def standings(
-    credentials: Iterable[Facts], providers: Container[str], state: State, *, now: float, wall: float
+    credentials: Iterable[Facts],
+    providers: Container[str],
+    state: State,
+    *,
+    now: float,
+    wall: float,
+    unrenewed: Mapping[str, str],
 ) -> list[Standing]:
-    """How each credential stands, by id. `now` is the boot clock of the state, `wall` the clock people read."""
+    """How each credential stands, by id. `now` is the boot clock of the state, `wall` the clock people read.
+
+    `unrenewed`: credential id → why its renewal fails. It serves as long as the token in hand does.
+    """
     marks: dict[str, list[tuple[str, Cooldown]]] = {}
     for (credential, model), mark in state.cooldowns(now):
         marks.setdefault(credential, []).append((model, mark))
     rows: list[Standing] = []
     for facts in sorted(credentials, key=lambda facts: facts.id):
         own = standing(facts, providers)
+        if own.state == "available" and facts.id in unrenewed:
+            reason, action = f"its renewal fails: {unrenewed[facts.id]}", f"vaultd credentials refresh {facts.id}"
+            own = replace(own, reason=reason, action=action)
         rests = [cooling(facts, model, mark, wall - now) for model, mark in sorted(marks.get(facts.id, []))]
         if own.state == "available" and any(not row.model for row in rests):
             rows += rests

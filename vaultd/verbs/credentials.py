@@ -69,6 +69,7 @@ async def refresh(house: House, args: Mapping[str, Any]) -> Any:
     credential = _named(house, args)
     if credential.kind == "key":
         raise Misconfigured(f"{credential.id} is an API key: there is nothing to renew")
+    house.renewer.forgive(credential.id)
     renewed = await house.renewer.fresh(credential.id, credential.bearer)
     return {"id": renewed.id, "generation": renewed.generation, **_expiry(renewed, house.clock.now())}
 

@@ -158,12 +158,14 @@ def _credentials(house: House) -> Iterator[Finding]:
 
 
 def _renewal(house: House) -> Iterator[Finding]:
-    """An expired token in a running daemon's hands means that renewal fails."""
+    failing = house.renewer.failing()
+    for id_, reason in failing.items():
+        yield Finding("warn", f"{id_}: its renewal fails: {reason}", f"vaultd credentials refresh {id_}")
     late = [credential for credential in house.owner.snapshot().values() if _expired(credential, house.clock.now())]
     for credential in late:
         yield Finding("warn", f"{credential.id}: its token has expired", f"vaultd credentials refresh {credential.id}")
-    if not late:
-        yield ok("no login holds an expired token")
+    if not late and not failing:
+        yield ok("no login holds an expired token, no renewal fails")
 
 
 def _expired(credential: Credential, now: float) -> bool:

@@ -7,7 +7,7 @@ is a new object then). It waits for nothing and sends nothing; `work.relay` does
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -60,8 +60,10 @@ class Candidate:
 class Pool:
     """The pool of one daemon: what is set aside, and the routes worked out so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, unrenewed: Callable[[], Mapping[str, str]] = dict) -> None:
+        """`unrenewed`: whose renewal fails now, and why (`Renewer.failing`)."""
         self.state = State()
+        self._unrenewed = unrenewed
         self._roster = Roster()
         self._joined: Mapping[str, Credential] | None = None
         self._catalog: Catalog | None = None
@@ -95,7 +97,14 @@ class Pool:
         """How every credential stands: for status, readyz and doctor."""
         clock = house.clock
         credentials = self.roster(house).values()
-        return explain.standings(credentials, house.catalog.providers, self.state, now=clock.boot(), wall=clock.now())
+        return explain.standings(
+            credentials,
+            house.catalog.providers,
+            self.state,
+            now=clock.boot(),
+            wall=clock.now(),
+            unrenewed=self._unrenewed(),
+        )
 
 
 class Plan:

@@ -98,6 +98,20 @@ class Renewer:
             if running is None or rejected is None or outcome.bearer != rejected:
                 return outcome
 
+    def failing(self) -> dict[str, str]:
+        """Whose renewal failed last time it was tried, by id, and why."""
+        snapshot = self._owner.snapshot()
+        return {
+            id_: standing.reason
+            for id_, standing in self._standings.items()
+            if standing.failures and id_ in snapshot and snapshot[id_].generation == standing.generation
+        }
+
+    def forgive(self, id: str) -> None:  # noqa: A002
+        """A person asks for a renewal: what they mended must show, so the pause after failures ends here."""
+        if standing := self._standings.get(id):
+            standing.not_before = 0.0
+
     async def forever(self) -> None:
         """Renew ahead of expiry until cancelled. One credential's failure never stops the loop."""
         unsubscribe = self._owner.changed(self.wake)
