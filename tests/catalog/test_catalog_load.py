@@ -111,6 +111,16 @@ def test_an_overlay_can_be_a_whole_new_provider() -> None:
             "codex: {api: {hooks: [codexbody]}}",
             r"providers\.codex\.api\.hooks: no hook `codexbody` \(nearest: codex-body\)",
         ),
+        (
+            "codex: {endpoints: {tokn: 'https://a.example'}}",
+            r"providers\.codex\.endpoints\.tokn: no such endpoint \(nearest: token\)",
+        ),
+        (
+            "codex: {oauth: {redirect: {port: 99999}}}",
+            r"providers\.codex\.oauth\.redirect\.port: expected int <= 65535",
+        ),
+        ("codex: {oauth: {redirect: {path: callback}}}", r"providers\.codex\.oauth\.redirect\.path: expected text"),
+        ("codex: {api: {formats: []}}", r"providers\.codex\.api\.formats: expected a list of length >= 1"),
         ("codex: {sunset: soon}", r"providers\.codex\.sunset: is not a day"),
         ("codex: {id: claude}", r"providers\.codex\.id: must stay `codex`"),
     ],
@@ -125,7 +135,7 @@ def test_a_wrong_overlay_names_file_key_and_nearest(overlay: str, complaint: str
     [
         (("client-id", "clientid"), r"acme\.yaml: oauth\.clientid: no such key \(nearest: client-id\)"),
         (("id: acme ", "id: acne "), r"acme\.yaml: id: must be `acme`"),
-        (("  token:", "  tokn:"), r"acme\.yaml: endpoints\.token: is missing"),
+        (("  token:", "  tokn:"), r"acme\.yaml: endpoints\.tokn: no such endpoint \(nearest: token\)"),
         (("pkce: S256", "pkce: plain"), r"acme\.yaml: oauth\.pkce: is not one of S256, none"),
         (("  redirect: {port", "  #redirect: {port"), r"acme\.yaml: oauth\.redirect: is missing"),
         (("client-id: acme-cli", "client-id:"), r"acme\.yaml: oauth\.client-id: is missing"),

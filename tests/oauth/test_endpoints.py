@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from transcripts import NOW, answered, play, shipped
 
+from vaultd.catalog.secure import is_secure
 from vaultd.effects import Send
 from vaultd.errors import Misconfigured, ProtocolError, TryLater
-from vaultd.oauth.endpoints import is_secure, login_of, resolve
+from vaultd.oauth.endpoints import login_of, resolve
 
 METADATA = {
     "issuer": "https://auth.x.ai",

@@ -7,7 +7,7 @@ as `5d`, `4h`, `90s`. What is not listed here is an error that names the nearest
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -35,8 +35,8 @@ class _Leaf(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_un
 class Redirect(_Leaf, frozen=True, kw_only=True):
     """The redirect URI the vendor registered. RFC 8252 §7.3; `localhost` only where the vendor insists (SEC-15)."""
 
-    port: int
-    path: str
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    path: Annotated[str, msgspec.Meta(pattern="^/[!-~]*$")]
     host: Literal["localhost", "127.0.0.1"] = "localhost"
 
     @property
@@ -126,7 +126,7 @@ class Model(_Leaf, frozen=True, kw_only=True):
 class Api(_Leaf, frozen=True, kw_only=True):
     """How inference is reached. The base is `endpoints.api`."""
 
-    formats: list[FormatName]
+    formats: Annotated[list[FormatName], msgspec.Meta(min_length=1)]
     #: Path below the base by format; `{model}` and `{method}` are filled in. Defaults per format in `wire.formats`.
     paths: dict[FormatName, str] = {}
     #: Path that counts tokens below the base, where the vendor has one.

@@ -5,22 +5,26 @@ A gap is an error at start, not in the middle of a sign-in. Pure: values in, fau
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from datetime import date
 from typing import Final
-from urllib.parse import urlsplit
 
 from vaultd.catalog.hooks.flows import FLOW_HOOKS
 from vaultd.catalog.hooks.requests import REQUEST_HOOKS
 from vaultd.catalog.manifest import OAuth, Provider, duration
+from vaultd.catalog.secure import fault
 from vaultd.config.yaml import Fault, nearest
 from vaultd.errors import Misconfigured
 
 #: An id is a command-line option, the start of a file's name and the scheme of `id://model`.
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
+#: Every endpoint that some flow, hook or relay asks a manifest for. A name nobody asks for is a mistyped one.
+_ENDPOINTS: Final = (
+    "api", "authorize", "token", "revoke", "userinfo", "device", "device-usercode", "device-token", "device-page",
+    "projects", "services",
+)  # fmt: skip
 _NEEDED: Final = {
     "code": ("authorize", "token"),
     "device": ("device", "token"),
@@ -35,7 +39,9 @@ def broken(provider: Provider, *, free_api: bool) -> Iterator[Fault]:
     if "api" not in provider.endpoints:
         yield Fault("endpoints.api", "is missing")
     for name, url in provider.endpoints.items():
-        if (why := _unsafe(url)) and not (free_api and name == "api"):
+        if name not in _ENDPOINTS:
+            yield Fault(f"endpoints.{name}", f"no such endpoint{nearest(name, _ENDPOINTS)}")
+        if (why := fault(url)) and not (free_api and name == "api"):
             yield Fault(f"endpoints.{name}", why)
     if provider.sunset and not _is_day(provider.sunset):
         yield Fault("sunset", "is not a day, YYYY-MM-DD")
@@ -54,7 +60,7 @@ def _broken_oauth(oauth: OAuth, endpoints: dict[str, str]) -> Iterator[Fault]:
             duration(text)
         except Misconfigured as error:
             yield Fault(f"oauth.{key}", str(error))
-    if oauth.issuer and (why := _unsafe(oauth.issuer)):
+    if oauth.issuer and (why := fault(oauth.issuer)):
         yield Fault("oauth.issuer", why)
     if not oauth.issuer:
         for name in _NEEDED[oauth.flow] + (_NEEDED["codex"] if oauth.device == "codex" else ()):
@@ -72,31 +78,8 @@ def _unknown(key: str, names: list[str], known: list[str]) -> Iterator[Fault]:
             yield Fault(key, f"no hook `{name}`{nearest(name, known)}")
 
 
-def _unsafe(url: str) -> str:
-    """SEC-06: a token or a key never leaves in clear. http only where it cannot leave: on loopback."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        return "is not an address"
-    if not host or parts.scheme not in {"https", "http"}:
-        return "is not an https address"
-    if parts.username is not None or parts.password is not None:
-        return "must not hold a user or password"
-    if parts.scheme == "http" and not _is_loopback(host):
-        return "must be https (http is for loopback only)"
-    return ""
-
-
 def _is_day(text: str) -> bool:
     try:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

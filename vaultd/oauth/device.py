@@ -13,11 +13,12 @@ from typing import Any
 from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 
 from vaultd.catalog.manifest import Provider
+from vaultd.catalog.secure import is_loopback, is_secure
 from vaultd.effects import Flow, Now, Reply, Send, Show, Wait
 from vaultd.errors import ProtocolError, SignInRequired, TryLater
 from vaultd.oauth.answers import Stamp, error_of, failure, retry_after, strict_object
 from vaultd.oauth.authcode import challenge
-from vaultd.oauth.endpoints import is_loopback, is_secure, login_of, resolve
+from vaultd.oauth.endpoints import login_of, resolve
 from vaultd.oauth.grant import from_sign_in
 from vaultd.oauth.token_request import token_request
 from vaultd.oauth.tokens import Grant

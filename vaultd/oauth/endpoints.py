@@ -1,18 +1,14 @@
-"""Which addresses a flow may use: the manifest's, or those its issuer publishes (RFC 8414, OpenID Connect Discovery).
-
-Own rule for "secure", because authlib's is switched off by an environment variable (SEC-06).
-"""
+"""Which addresses a flow may use: the manifest's, or those its issuer publishes (RFC 8414, OIDC Discovery)."""
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from vaultd.catalog.manifest import OAuth, Provider
+from vaultd.catalog.secure import is_secure
 from vaultd.effects import Flow, Reply, Send
 from vaultd.errors import Misconfigured, ProtocolError
 from vaultd.oauth.answers import failure, strict_object
@@ -25,7 +21,6 @@ _METADATA = {
     "userinfo": "userinfo_endpoint",
     "revoke": "revocation_endpoint",
 }
-_URL = re.compile(r"[\x21-\x7e]{1,2048}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +30,6 @@ class Endpoints:
     urls: Mapping[str, str]
     #: The issuer says that it always names itself in its answers (RFC 9207 §3).
     names_itself: bool = False
-
-
-def is_loopback(url: str) -> bool:
-    """True where the host is a loopback literal or `localhost`."""
-    try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def is_secure(url: str) -> bool:
-    """True for https, or http on loopback; one line of ASCII with a host and without credentials."""
-    if not _URL.fullmatch(url):
-        return False
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return False
-    if not parts.hostname or parts.username is not None:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url))
 
 
 def resolve(provider: Provider, *needed: str, now: float) -> Flow[Endpoints]:
