@@ -236,7 +236,7 @@ async def test_the_envelopes_own_client_gets_its_vendors_answer_as_it_is(serve: 
 
 async def test_a_call_nobody_here_serves_is_named(serve: Serve) -> None:
     relayed = await serve()
-    status, told, _ = await relayed.ask("/v1internal:fly", b"{}")
+    status, told, _ = await relayed.ask("/v1beta/models/m-gemini:fly", b"{}")
     assert status == 501 and json.loads(told)["error"]["status"] == "UNIMPLEMENTED"
 
 

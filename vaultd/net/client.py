@@ -52,7 +52,7 @@ class Client:
 
     async def send(self, effect: Send, *, proxy: str | None = None) -> Reply:
         """Performs one `Send`. TryLater: no whole answer came. ProtocolError: it is not HTTP, or too large."""
-        host = _checked_host(effect.url)
+        host = checked_host(effect.url)
         session = self._flow_session(self._proxy_url if proxy is None else proxy)
         try:
             async with session.request(
@@ -133,7 +133,7 @@ def _tls() -> ssl.SSLContext:
     return context
 
 
-def _checked_host(url: str) -> str:
+def checked_host(url: str) -> str:
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:

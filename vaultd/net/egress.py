@@ -20,12 +20,20 @@ _METADATA = ipaddress.IPv6Address("fd00:ec2::254")
 def refused(address: str) -> bool:
     """True for a link-local or metadata address, however it is wrapped. A host name is not an address: False."""
     try:
-        ip = ipaddress.ip_address(address.strip("[]").partition("%")[0])
+        ip = ipaddress.ip_address(_literal(address.strip("[]").partition("%")[0]))
     except ValueError:
         return False
     if isinstance(ip, ipaddress.IPv6Address):
         ip = _unwrapped(ip)
     return ip.is_link_local or ip == _METADATA
+
+
+def _literal(address: str) -> str:
+    """`2852039166`, `0xa9fea9fe` and `169.254.43518` are addresses too, to whoever resolves with inet_aton(3)."""
+    try:
+        return socket.inet_ntoa(socket.inet_aton(address))
+    except OSError:
+        return address
 
 
 def _unwrapped(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

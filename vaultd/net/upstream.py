@@ -16,7 +16,7 @@ from aiohttp_socks import ProxyError
 from yarl import URL
 
 from vaultd.errors import TryLater, VaultdError
-from vaultd.net.client import as_ours
+from vaultd.net.client import as_ours, checked_host
 
 #: What `Answer.read` may raise: the vendor or the network broke off.
 BROKEN: Final = (aiohttp.ClientError, OSError, TryLater)
@@ -74,7 +74,11 @@ Url = URL
 
 
 def address(url: str) -> Url:
-    """Parsed once and kept: `url` is sent as it is written here, with nothing quoted again."""
+    """Parsed once and kept: `url` is sent as it is written here, with nothing quoted again.
+
+    Raises ProtocolError for a link-local host: behind a proxy no socket of ours would see it (THR-07).
+    """
+    checked_host(url)
     return URL(url, encoded=True)
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from vaultd.catalog.manifest import FormatName
 from vaultd.house import House
-from vaultd.server import guard, models, status
+from vaultd.server import code_assist, guard, models, status
 from vaultd.server.guard import Handler, Rule, Shape, client_key, client_key_or_loopback, guarded
 from vaultd.server.relay import Desk
 from vaultd.server.slow import LIMITS, Limits
@@ -37,7 +37,9 @@ def make_app(house: House, limits: Limits = LIMITS) -> web.Application:
     post("/v1/messages/count_tokens", "anthropic-messages", desk.handler("anthropic-messages", count=True))
     for base in ("/v1beta/models", "/v1/models", "/v1beta1/publishers/google/models"):
         post(f"{base}/{_GEMINI}", "gemini")
-    post("/v1internal:{method:[A-Za-z]+}", "gemini", desk.handler("gemini", envelope=True), guard.gemini_cli)
+    code_assist_models = "/v1internal:{method:generateContent|streamGenerateContent|countTokens}"
+    post(code_assist_models, "gemini", desk.handler("gemini", envelope=True), guard.gemini_cli)
+    post("/v1internal:{method:[A-Za-z]+}", "gemini", code_assist.set_up, guard.gemini_cli)
 
     get("/v1/models", models.shape, models.every(house))
     get("/v1/models/{model:.+}", models.shape, models.one(house))
@@ -61,17 +63,24 @@ async def _no_websocket(_request: web.Request) -> web.Response:
 
 
 async def _unknown(request: web.Request) -> web.Response:
-    """405 where another method would do; else 404. In OpenAI's shape, for the path tells of no format."""
+    """405 where another method would do; else 404."""
     allowed: set[str] = set()
     for resource in request.app.router.resources():
         _, methods = await resource.resolve(request)
         allowed |= methods
     allowed.discard("*")
-    response = guard.answer(guard.not_found(request), "openai-chat")
+    response = guard.answer(guard.not_found(request), _shape_of(request))
     if allowed:
         response.set_status(405)
         response.headers["Allow"] = ", ".join(sorted(allowed))
     return response
+
+
+def _shape_of(request: web.Request) -> FormatName:
+    """Whose client asks for a route that is not there, by the path where that tells, else as the model list does."""
+    if request.path.startswith(("/v1beta", "/v1internal")):
+        return "gemini"
+    return "anthropic-messages" if request.path.startswith("/v1/messages") else models.shape(request)
 
 
 async def _unsigned(_request: web.Request, response: web.StreamResponse) -> None:

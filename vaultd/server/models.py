@@ -47,7 +47,7 @@ def one(house: House, fmt: FormatName | None = None) -> Handler:
         found = [model for model in served(house) if model.id.lower() == wanted]
         if not found:
             name = request.match_info["model"][:80]
-            raise Refusal(404, "no-such-model", f"no such model: {name!r}; GET {request.path[:20]} lists those served")
+            raise Refusal(404, "no-such-model", f"no such model: {name!r}; GET /v1/models lists those served")
         its = fmt or shape(request)
         # Codex asks for the whole list only; a single model is then OpenAI's.
         whole = FORMATS["openai-chat" if its == "openai-responses" else its].model_list(found)

@@ -96,5 +96,5 @@ def _project(credential: Credential) -> str:
 def _usage_asked(ask: Ask) -> bool:
     if ask.action != "stream" or "stream_options" not in ask.body:
         return False
-    options = msgspec.json.decode(ask.body.raw("stream_options") or b"null")
+    options = ask.body.get("stream_options")
     return isinstance(options, dict) and options.get("include_usage") is True

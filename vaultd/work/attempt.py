@@ -93,13 +93,13 @@ class Attempts:
                     credential = await self._house.renewer.fresh(credential.id, rejected=rejected)
                 address = self._address(candidate.provider, credential)
                 errand = errand or Errand(ask, candidate, credential, address.hooks, self._house.config)
+                url = self._url(address, candidate, ask)
             except CannotServe as error:
                 return Failed(Outcome(400), Refusal(400, "bad-request", str(error)))
             except SignInRequired as error:
                 return Failed(Outcome(401), Refusal(503, "sign-in-required", str(error)))
             except (TryLater, ProtocolError, Misconfigured) as error:
                 return Failed(NETWORK, Refusal(502, "upstream", str(error)))
-            url = self._url(address, candidate, ask)
             if url is None:
                 return None
             result = await self._send(url, address, credential, ask, errand)
@@ -115,13 +115,13 @@ class Attempts:
         self, url: upstream.Url, address: Address, credential: Credential, ask: Ask, errand: Errand
     ) -> Ready | Failed:
         proxy = credential.settings.proxy_url
-        session = self._house.client.session_for(proxy.reveal() if proxy else None)
         headers = towards_vendor(ask.headers, address.defaults, address.fixed, address.appended)
         streaming = self._house.config.streaming
         answer: Answer | None = None
         ready = False
         try:
             with Deadline(streaming.first_event_seconds if ask.action == "stream" else _WHOLE_SECONDS):
+                session = self._house.client.session_for(proxy.reveal() if proxy else None)
                 answer = await upstream.ask(session, url, headers, errand.body())
                 if not 200 <= answer.status < 300:
                     return await self._refused(answer)
@@ -137,7 +137,7 @@ class Attempts:
             return Failed(NETWORK, Refusal(504, "upstream", f"{url.raw_host} did not answer in time"))
         except BROKEN as error:
             return Failed(NETWORK, Refusal(502, "upstream", str(answer.broken(error) if answer else error)))
-        except ProtocolError as error:
+        except (ProtocolError, Misconfigured) as error:
             return Failed(NETWORK, Refusal(502, "upstream", str(error)))
         finally:
             if answer is not None and not ready:
@@ -158,7 +158,7 @@ class Attempts:
 
     def _retry_after(self, value: str) -> float | None:
         """RFC 9110 §10.2.3: seconds or a date."""
-        if value.isascii() and value.isdecimal():
+        if value.isascii() and value.isdecimal() and len(value) < 10:  # 31 years; the config caps what is left
             return float(value)
         try:
             return max(0.0, parsedate_to_datetime(value).timestamp() - self._house.clock.now()) if value else None

@@ -3,19 +3,26 @@ but where the fold fails, for then the client has still heard nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
 
+import msgspec
+
+from vaultd.catalog.hooks.shape import Change
+from vaultd.errors import TryLater
 from vaultd.net.upstream import BROKEN, Answer
 from vaultd.wire.formats import Face
 from vaultd.wire.openai_responses.fold import Fold
 from vaultd.wire.refusal import Refusal
-from vaultd.wire.sse import Frames, TooLong
+from vaultd.wire.sse import FRAME_LIMIT, Frames, TooLong
 from vaultd.wire.usage import Usage
 from vaultd.work.attempt import Ready, Whole, is_stream
+from vaultd.work.deadline import Deadline
 from vaultd.work.headers import towards_client
 from vaultd.work.pump import Pump, Sink, usage_of
 from vaultd.work.silence import Silence
+
+_array: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Client(Sink, Protocol):
@@ -46,14 +53,14 @@ def whole(ready: Ready, face: Face) -> tuple[Whole, Usage | None]:
     return Whole(answer.status, headers, body), usage
 
 
-async def folded(ready: Ready) -> bytes:
-    """The whole answer out of a stream. Raises Refusal where the vendor fails in it."""
+async def folded(ready: Ready, idle: float) -> bytes:
+    """The whole answer out of a stream. Raises Refusal where the vendor fails in it or is silent for `idle`."""
     frames, fold, chunk = Frames(), Fold(), ready.first
     try:
         while chunk:
             if (answer := fold.feed(frames.feed(chunk))) is not None:
                 return answer
-            chunk = await ready.answer.read()
+            chunk = await _read(ready.answer, idle)
     except BROKEN as error:
         raise Refusal(502, "upstream", str(ready.answer.broken(error))) from None
     except TooLong:
@@ -62,7 +69,7 @@ async def folded(ready: Ready) -> bytes:
 
 
 async def streamed(
-    ready: Ready, face: Face, client: Client, silence: Silence | None
+    ready: Ready, face: Face, client: Client, silence: Silence | None, idle: float
 ) -> tuple[Refusal | None, Usage | None]:
     """To the client as it comes. Returns why it was broken off, and the tokens stated."""
     answer = ready.answer
@@ -81,17 +88,59 @@ async def streamed(
     if plain and silence is not None:
         pump = Pump(face, answer, ready.errand.changes, silence)
         return await pump.run(ready.first, client), pump.usage()
-    return await _passed(answer, ready.first, client), None
+    if silence is not None:
+        silence.stop()  # `_read` has a limit of its own
+    changes = () if "content-encoding" in headers else ready.errand.changes
+    return await _passed(answer, ready.first, client, changes, idle), None
 
 
-async def _passed(answer: Answer, chunk: bytes, client: Client) -> Refusal | None:
-    """Bytes of which nothing is known: a large whole answer, a JSON array, something compressed."""
+async def _passed(
+    answer: Answer, chunk: bytes, client: Client, changes: Sequence[Change], idle: float
+) -> Refusal | None:
+    """Bytes of which nothing is known: a large whole answer, a JSON array, something compressed.
+
+    What a hook changes has to be whole first: the envelope is around each element of a Gemini array.
+    """
     try:
+        if changes:
+            chunk = _changed(await _gathered(answer, chunk, idle), changes)
         while chunk:
             await client.write(chunk)
-            chunk = await answer.read()
+            chunk = await _read(answer, idle)
     except BROKEN as error:
         client.abort()
         return Refusal(502, "upstream", str(answer.broken(error)))
     await client.end()
     return None
+
+
+async def _read(answer: Answer, idle: float) -> bytes:
+    """The next bytes, where no `Silence` watches the vendor."""
+    try:
+        with Deadline(idle):
+            return await answer.read()
+    except TimeoutError:
+        raise TryLater(f"{answer.host} fell silent in the middle of its answer") from None
+
+
+async def _gathered(answer: Answer, first: bytes, idle: float) -> bytes:
+    pieces, size = [first], len(first)
+    while piece := await _read(answer, idle):
+        pieces.append(piece)
+        size += len(piece)
+        if size > FRAME_LIMIT:
+            raise TryLater(f"{answer.host} sent an answer of endless length")
+    return b"".join(pieces)
+
+
+def _changed(body: bytes, changes: Sequence[Change]) -> bytes:
+    """Each element of an array changed, or the one object that came instead."""
+    try:
+        parts = [bytes(part) for part in _array.decode(body)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        parts = []
+    for change in changes:
+        if not parts:
+            body = change.data(body) or b"" if change.mark in body else body
+        parts = [new for part in parts if (new := change.data(part) if change.mark in part else part) is not None]
+    return b"[" + b",\n".join(parts) + b"]" if parts else body

@@ -76,7 +76,12 @@ class Relay:
         """The whole answer, or None where it went out through `client`. Raises Refusal while nothing has gone out."""
         silence = self._listen(ask, client) if ask.action == "stream" else None
         try:
-            return await self._rounds(ask, client, story, silence)
+            try:
+                return await self._rounds(ask, client, story, silence)
+            except asyncio.CancelledError:
+                if silence is None or not (reason := silence.cancelled_for()):
+                    raise  # the client hung up
+                raise Refusal(503, "upstream", reason, retry_after=1) from None
         except Refusal as refusal:
             story.status = refusal.status
             if silence is not None and silence.comment is not None:
@@ -137,17 +142,17 @@ class Relay:
         self, ready: Ready, ask: Ask, client: Client, story: Story, silence: Silence | None
     ) -> Whole | Failed | None:
         """Failed only where a fold failed before the client heard anything."""
-        face, answer = FORMATS[ask.format], ready.answer
+        face, answer, idle = FORMATS[ask.format], ready.answer, self._house.config.streaming.idle_seconds
         story.status = answer.status
         try:
             if ready.complete:
                 told, story.usage = whole(ready, face)
                 return told
             if ask.action == "generate" and ask.format == "openai-responses" and is_stream(answer):
-                body = await folded(ready)
+                body = await folded(ready, idle)
                 story.usage = usage_of(face, body)
                 return Whole(200, {"content-type": "application/json"}, body)
-            broken, story.usage = await streamed(ready, face, client, silence)
+            broken, story.usage = await streamed(ready, face, client, silence, idle)
             if broken is not None:
                 story.status = broken.status
             return None

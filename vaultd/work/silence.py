@@ -32,6 +32,8 @@ class Silence:
         "_listener",
         "_loop",
         "_sent",
+        "_stopped",
+        "_task",
         "_tasks",
         "_timer",
         "comment",
@@ -43,6 +45,8 @@ class Silence:
         self._loop = asyncio.get_running_loop()
         self._listener, self._limits, self._tasks = listener, limits, tasks
         self._answer: Answer | None = None
+        self._task = asyncio.current_task()
+        self._stopped = ""
         self._keepalive = limits.keepalive_seconds
         #: When the vendor was last heard, when a comment was last sent, both on the loop's clock.
         self.heard = self._sent = self._loop.time()
@@ -70,9 +74,18 @@ class Silence:
             self._timer.cancel()
 
     def break_off(self, reason: str) -> None:
-        """Ends the vendor's part: what waits for it hears `reason`."""
+        """Ends the vendor's part: what waits for it hears `reason`; before its first event that is the whole task."""
         if self._answer is not None:
             self._answer.break_off(TryLater(reason))
+        elif self._task is not None:
+            self._stopped = reason
+            self._task.cancel()
+
+    def cancelled_for(self) -> str:
+        """The reason, where it was `break_off` that cancelled the request; from here on it is not cancelled."""
+        if self._stopped and self._task is not None:
+            self._task.uncancel()
+        return self._stopped
 
     def _arm(self) -> None:
         if self._timer is not None:

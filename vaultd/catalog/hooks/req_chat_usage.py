@@ -28,7 +28,8 @@ def _edit(body: Body, asked: Asked) -> None:
 def _answer(asked: Asked) -> Change | None:
     if asked.action != "stream" or not asked.accounting or asked.usage_asked:
         return None
-    return Change(_without_usage, mark=b'"choices":[]')
+    # Not `"choices":[]`: JSON written by Python's own library has a space there.
+    return Change(_without_usage, mark=b"[]")
 
 
 def _without_usage(data: bytes) -> bytes | None:
