@@ -128,7 +128,7 @@ class _Patient(SystemClock):
 @pytest.mark.parametrize("begun", [True, False])
 async def test_a_stopping_daemon_ends_its_streams_in_their_grammar(serve: Serve, vendor: Vendor, begun: bool) -> None:
     """Those that wait for their first event as well."""
-    relayed = await serve("streaming: {{keepalive-seconds: 0.05}}\n" + ONE_OF_EACH)
+    relayed = await serve(ONE_OF_EACH if begun else "streaming: {{keepalive-seconds: 0.05}}\n" + ONE_OF_EACH)
     clock = relayed.house.clock = _Patient()
     text = b'data: {"type":"message_start"}\n\n'
     vendor.usual = stream(text, asyncio.Event()) if begun else silent
