@@ -77,6 +77,8 @@ def test_a_member_named_twice_is_refused_however_it_is_hidden() -> None:
         b'{"model":"cheap","x":{"y":1},"model":"dear"}',
         b'{"a":{"x":0,"b":1},"b":2,"a":{"x":0}}',
         b'{"a":1,"\\u0061":2}',
+        # Lengths chosen so that the walk lands on the inner "b", and then just before the last brace.
+        b'{"a":1,"b":{"y":"zzzzzzz",      "b":1},"a":"xxxxxxxxxxxxxxxxxx"}',
     ):
         with pytest.raises(Refusal, match="twice") as refused:
             Members(body)
