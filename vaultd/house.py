@@ -223,12 +223,4 @@ def set_up_log(house: House) -> None:
 
 
 def _warnings(loaded: Loaded, catalog: Catalog, keyring: Keyring) -> list[str]:
-    root = keyring.root
-    made = [f"a new root key was made: {root.source}; back it up, nothing else opens the credentials"]
-    return [
-        *loaded.warnings,
-        *catalog.notes,
-        *keyring.warnings,
-        *(made if root.created else []),
-        *([root.warning] if root.warning else []),
-    ]
+    return [*loaded.warnings, *catalog.notes, *([keyring.root.warning] if keyring.root.warning else [])]

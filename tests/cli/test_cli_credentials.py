@@ -133,6 +133,7 @@ def test_without_consent_the_original_stays(person: Person, tmp_path: Path, plan
 
 def test_a_folder_is_imported_and_what_fails_stays_as_it_was(person: Person, dropped: Path) -> None:
     person.types("credentials", "add", "gemini-api-key", "--label", "work", stdin="CANARY-key")
+    (person.auth_dir / "kept.json").mkdir()
     odd = person.auth_dir / "notes.json"
     odd.write_text('{"type": "vertex"}')
     done = person.types("credentials", "import", str(person.auth_dir), "--remove")

@@ -68,6 +68,7 @@ def test_status_and_doctor_are_answered_by_the_daemon(person: Person, serves: Se
 
 
 def test_a_refusal_through_the_socket_has_the_same_words_and_code(person: Person, serves: Serves) -> None:
+    person.types("credentials", "list")
     alone = person.types("credentials", "show", "nobody")
     serves(person)
     asked = person.types("credentials", "show", "nobody")

@@ -47,6 +47,28 @@ def test_a_wrong_command_line_is_2_and_says_where_help_is(person: Person) -> Non
         assert "--help" in done.err
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_was_closed_is_nobodys_file(closed: str, person: Person) -> None:
+    """Else the next file opened gets its number, and what is said goes into that file."""
+    typed = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "vaultd", "keys", "create", "laptop"]
+    done = subprocess.run(typed, capture_output=True, text=True, env=person.env, check=False)
+    assert done.returncode == 0, done.stderr
+    assert person.types("keys", "list", "--json").json["count"] == 1
+
+
+def test_the_first_command_says_that_it_made_the_root_key_and_no_other(person: Person) -> None:
+    said = person.types("keys", "list").err
+    assert said.startswith("a new root key was made: the key file ")
+    assert person.types("keys", "list").err == ""
+
+
+def test_a_folder_open_to_others_is_shut_and_it_is_told(person: Person) -> None:
+    person.types("keys", "list")
+    person.auth_dir.chmod(0o755)
+    assert person.types("keys", "list").err == f"{person.auth_dir} was open to others (0755); it is 0700 now\n"
+    assert person.auth_dir.stat().st_mode & 0o777 == 0o700
+
+
 def test_each_error_has_its_exit_code() -> None:
     codes = {
         errors.Misconfigured("x"): 78,

@@ -144,6 +144,11 @@ def test_thr_04_weak_keys_are_told_and_taken() -> None:
     assert not any("1234" in warning for warning in warnings)
 
 
+@pytest.mark.parametrize("key", ["a" * 64, "password1234", "1234567890" * 3, "abcabcabcabcabcabcabcabcabcabc"])
+def test_thr_04_what_a_person_thinks_up_is_weak(key: str) -> None:
+    assert key_bits(key) < 128
+
+
 def test_thr_04_random_keys_of_128_bit_are_strong() -> None:
     for key in ("9f86d081884c7d659a2feaa0c55ad015", "550e8400-e29b-41d4-a716-446655440000", STRONG):
         assert key_bits(key) >= 128
@@ -155,6 +160,12 @@ def test_thr_07_a_plain_http_base_url_is_the_operators_word_and_told() -> None:
     assert warnings == [
         "claude-api-key[0].base-url is plain http: the key and the conversation cross the network unencrypted"
     ]
+
+
+@pytest.mark.parametrize("address", ["10.0.0.0/8", "proxy.example", "*"])
+def test_thr_24_a_trusted_proxy_is_an_address_for_nothing_else_would_ever_match(address: str) -> None:
+    with pytest.raises(Misconfigured, match=r"c\.yaml: trusted-proxies\[0\]: is not an IP address"):
+        parse(f'trusted-proxies: ["{address}"]', "c.yaml", [])
 
 
 @pytest.mark.parametrize("name", ["AUTHLIB_INSECURE_TRANSPORT", "SSLKEYLOGFILE"])

@@ -49,6 +49,11 @@ def test_a_dead_key_is_added_not_signed_in() -> None:
     assert said(dead)[0].endswith("(vaultd credentials add codex)")
 
 
+def test_one_that_only_its_label_names_is_brought_back_by_that() -> None:
+    dead = credential("codex-1", dead=DeadLogin("refused", WALL), settings=Settings(label="my team"))
+    assert said(dead)[0].endswith("(vaultd login --codex --label 'my team')")
+
+
 def test_one_whose_manifest_is_gone_says_so() -> None:
     (line,) = said(credential(provider="acme"))
     assert line.startswith("codex-a: no provider: its manifest is gone")

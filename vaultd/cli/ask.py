@@ -78,6 +78,8 @@ async def _on_the_folder(call: Call, name: str, args: Mapping[str, Any]) -> Any:
     from vaultd.verbs import VERBS  # noqa: PLC0415
 
     house = await build(call.env, call.config, for_daemon=False, ask=terminal.passphrase_asker())
+    for line in house.keyring.news:
+        terminal.chat(line)
     try:
         return await VERBS[name](house, args)
     finally:

@@ -168,7 +168,7 @@ def _set_aside(originals: Iterable[Path]) -> Iterator[set[Path]]:
 
 def _read(path: Path) -> dict[Path, bytes]:
     try:
-        files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        files = sorted(file for file in path.glob("*.json") if file.is_file()) if path.is_dir() else [path]
         return {file: _text_of(file) for file in files}
     except OSError as error:
         raise Misconfigured(f"{path}: cannot be read: {error.strerror}") from error

@@ -88,7 +88,7 @@ def login(
         flags = ", ".join(option.opts[0] for option in ctx.meta[__name__])
         raise click.UsageError(f"name the vendor: one of {flags}")
     manner = Manner(browser=not no_browser and way is None, qr=qr, paste_page=way == "paste-page")
-    wanted: dict[str, Any] = {"label": label, "projects": project_id, "timeout": timeout}
+    wanted: dict[str, Any] = {"label": label.strip(), "projects": project_id, "timeout": timeout}
     try:
         credential = asyncio.run(_sign_in(call_of(ctx), provider, way, manner, wanted))
     except asyncio.CancelledError:
@@ -111,8 +111,8 @@ async def _sign_in(call: Call, provider_id: str, way: Way | None, manner: Any, w
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     house = await build(call.env, call.config, for_daemon=False, ask=terminal.passphrase_asker())
     desk = TerminalDesk(manner, call.env)
-    for warning in house.warnings:
-        desk.note(warning)
+    for line in [*house.keyring.news, *house.warnings]:
+        desk.note(line)
     try:
         wish = Wish(house.catalog.provider(provider_id), way or "browser", **wanted)
         wish = _possible(wish, asked_for=way)

@@ -108,6 +108,7 @@ def cli() -> None:
 
 def run(argv: Sequence[str], *, serve: Serve) -> int:
     """Runs one command line and returns its exit code. An error is one line on stderr, never a traceback (THR-28)."""
+    terminal.complete()
     call = Call(env=dict(os.environ), serve=serve)
     try:
         result: Any = cli.main(args=list(argv), prog_name="vaultd", standalone_mode=False, obj=call)

@@ -56,7 +56,7 @@ def _announce(house: House) -> None:
     terminal.chat(f"configuration: {house.config_source}")
     usable = sum(1 for row in house.pool.standings(house) if row.state == "available")
     terminal.chat(f"credentials: {usable} usable of {len(house.pool.roster(house))}, sealed in {house.owner.folder}")
-    for line in [*needs_a_person(house), *house.warnings]:
+    for line in [*needs_a_person(house), *house.keyring.news, *house.warnings]:
         terminal.chat(f"warning: {line}")
 
 

@@ -110,6 +110,15 @@ def confirm(question: str) -> bool:
     return sys.stdin.isatty() and click.confirm(safe(question), default=False, err=True)
 
 
+def complete() -> None:
+    """Whoever started us may have left 0, 1 or 2 closed: the next file to be opened, a sealed one maybe, would get that
+    number, and what we say would go into it. Nothing is read from such a stream, and what it is told is lost."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
+
+
 def abandon_stdout() -> None:
     """The reader went away (`| head`): keep the interpreter from complaining when it flushes."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -48,8 +48,6 @@ def status(ctx: click.Context, as_json: bool) -> None:
         return
     rows = [(name.replace("_", " "), _shown(value)) for name, value in answer.items() if name != "warnings"]
     terminal.table(("vault", ""), rows)
-    for warning in answer["warnings"]:
-        terminal.chat(f"warning: {warning}")
 
 
 @vault.command()
@@ -150,8 +148,8 @@ def _unlock(ctx: click.Context) -> tuple[Keyring, Places]:
     loaded = read(call.env, call.config)
     places = loaded.places
     keyring = unlock(places.auth_dir, call.env, None, places.key_file, ask=terminal.passphrase_asker())
-    if keyring.root.created:
-        terminal.chat(f"a new root key was made: {keyring.root.source}; back it up, nothing else opens the credentials")
+    for line in keyring.news:
+        terminal.chat(line)
     return keyring, places
 
 

@@ -6,6 +6,7 @@ is a warning. It knows no vendors (`catalog.load` does).
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -105,14 +106,10 @@ def _read_params_naturally(raw: dict[str, Any]) -> None:
 
 
 def _refuse_wrong(config: Config, source: str) -> None:
-    for index, key in enumerate(config.api_keys):
-        if not key.strip():
-            raise Misconfigured(f"{source}: api-keys[{index}]: is empty; remove it or write a key")
-        if _PLACEHOLDER.fullmatch(key.strip()):
-            raise Misconfigured(
-                f"{source}: api-keys[{index}]: is a placeholder from an example and known to everybody; "
-                "remove it (vaultd makes a key) or write one of your own"
-            )
+    _refuse_wrong_keys(config, source)
+    for index, address in enumerate(config.trusted_proxies):
+        if not _is_ip(address):
+            raise Misconfigured(f"{source}: trusted-proxies[{index}]: is not an IP address; write each one out")
     if bool(config.tls.cert) != bool(config.tls.key):
         raise Misconfigured(f"{source}: tls: cert and key belong together; one is missing")
     for where, url in _base_urls(config):
@@ -123,12 +120,31 @@ def _refuse_wrong(config: Config, source: str) -> None:
             raise Misconfigured(f"{source}: {where}: is not a socks5, http or https address")
 
 
+def _refuse_wrong_keys(config: Config, source: str) -> None:
+    for index, key in enumerate(config.api_keys):
+        if not key.strip():
+            raise Misconfigured(f"{source}: api-keys[{index}]: is empty; remove it or write a key")
+        if _PLACEHOLDER.fullmatch(key.strip()):
+            raise Misconfigured(
+                f"{source}: api-keys[{index}]: is a placeholder from an example and known to everybody; "
+                "remove it (vaultd makes a key) or write one of your own"
+            )
+
+
 def _is_address(url: str, schemes: set[str]) -> bool:
     try:
         parts = urlsplit(url)
         return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:  # an unclosed bracket, a port that is no number
         return False
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _worth_telling(config: Config) -> Iterator[str]:

@@ -81,7 +81,10 @@ def _first(paths: str) -> str:
 
 
 def _home(env: Mapping[str, str]) -> Path:
-    return Path(env["HOME"]) if env.get("HOME") else Path.home()
+    try:
+        return Path(env["HOME"]) if env.get("HOME") else Path.home()
+    except RuntimeError as error:  # a uid without a line in passwd(5), as containers have
+        raise Misconfigured("there is no HOME: set it, or XDG_CONFIG_HOME and XDG_STATE_HOME") from error
 
 
 def _expanded(env: Mapping[str, str], written: str) -> Path:

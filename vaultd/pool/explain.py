@@ -6,6 +6,7 @@ credential is seen through the few facts named by `Facts`.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ class Dead(Protocol):
 class Settings(Protocol):
     @property
     def disabled(self) -> bool: ...
+    @property
+    def label(self) -> str: ...
 
 
 class Facts(Protocol):
@@ -118,8 +121,10 @@ def standing(facts: Facts, providers: Container[str]) -> Standing:
 
 
 def renewing(facts: Facts) -> str:
-    """The command that brings a dead credential back."""
-    return f"vaultd login --{facts.provider}" if facts.kind == "oauth" else f"vaultd credentials add {facts.provider}"
+    """The command that brings a dead credential back: by its label, where that may be all its identity."""
+    word = "login --" if facts.kind == "oauth" else "credentials add "
+    command = f"vaultd {word}{facts.provider}"
+    return f"{command} --label {shlex.quote(facts.settings.label)}" if facts.settings.label else command
 
 
 def cause(status: int) -> str:

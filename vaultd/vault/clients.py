@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import binascii
 import hmac
-import math
 import re
 import secrets
 import time
@@ -240,14 +239,6 @@ def mask(value: str) -> str:
     if ours := _VALUE.fullmatch(value):
         return f"vk_{ours['id']}…"
     return f"{value[:3]}…{value[-4:]}" if len(value) >= 16 else "…"
-
-
-def is_weak(value: str) -> bool:
-    """Under 128 bits by the kindest estimate: every character drawn from the alphabets that the value uses (THR-04)."""
-    alphabets = (("[a-z]", 26), ("[A-Z]", 26), ("[0-9]", 10), ("[^a-zA-Z0-9]", 32))
-    letters = sum(size for pattern, size in alphabets if re.search(pattern, value))
-    # A repeated pattern is no choice: 22 characters of which six differ are six.
-    return len(set(value)) < 10 or len(value) * math.log2(max(letters, 2)) < 128
 
 
 def _name(key: ClientKey) -> str:

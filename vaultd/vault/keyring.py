@@ -83,8 +83,11 @@ class Keyring:
         return self._ring.pepper
 
     @property
-    def warnings(self) -> list[str]:
-        return [*self.credentials.warnings, *self.files.warnings, *self.clients.warnings]
+    def news(self) -> list[str]:
+        """What was done unasked: a key made, a folder shut."""
+        made = [f"a new root key was made: {self.root.source}; back it up, nothing else opens the credentials"]
+        shut = [*self.credentials.warnings, *self.files.warnings, *self.clients.warnings]
+        return [*(made if self.root.created else []), *shut]
 
     def stores(self) -> list[tuple[FileStore, Typ]]:
         """Every folder of files sealed by these keys."""

@@ -58,7 +58,7 @@ async def add(house: House, args: Mapping[str, Any]) -> Any:
         provider=provider.id,
         kind="key",
         key=secret(args, "key"),
-        settings=Settings(label=text(args, "label", ""), base_url=base_url),
+        settings=Settings(label=text(args, "label", "").strip(), base_url=base_url),
         created_at=house.clock.now(),
     )
     settled = await house.owner.settle(credential)

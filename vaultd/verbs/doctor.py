@@ -54,9 +54,10 @@ def _config(house: House) -> Iterator[Finding]:
 
 
 def _warnings(house: House) -> Iterator[Finding]:
-    for warning in house.warnings:
+    warnings = [*house.keyring.news, *house.warnings]
+    for warning in warnings:
         yield Finding("warn", warning, "do what it says, or live with it")
-    if not house.warnings:
+    if not warnings:
         yield ok("nothing to warn of in configuration and manifests")
 
 

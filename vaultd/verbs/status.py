@@ -19,7 +19,7 @@ async def status(house: House, _args: Mapping[str, Any]) -> Any:
         "folder": str(house.places.auth_dir),
         "config": house.config_source,
         "needs_a_person": list(needs_a_person(house)),
-        "warnings": list(house.warnings),
+        "warnings": [*house.keyring.news, *house.warnings],
         "credentials": rows_of(house),
         "client_keys": len(house.clients.list()),
     }

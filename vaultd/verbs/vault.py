@@ -28,7 +28,7 @@ def status(keyring: Keyring) -> dict[str, Any]:
         "sealed_files": sum(len(store.names()) for store, _ in keyring.stores()),
         "files_to_reseal": rotate.unfinished(keyring),
         "work": ring.work,
-        "warnings": keyring.warnings,
+        "warnings": keyring.news,
     }
 
 

@@ -17,6 +17,7 @@ from vaultd.oauth.account import merged
 from vaultd.oauth.grant import after_renewal
 from vaultd.oauth.refresh import refresh
 from vaultd.oauth.tokens import Grant, Tokens
+from vaultd.pool.explain import renewing
 from vaultd.vault.credential import Credential, DeadLogin
 from vaultd.vault.owner import Lease, Owner
 from vaultd.work.drive import Perform, Sender, drive, unattended
@@ -85,7 +86,7 @@ async def _completed(lease: Lease, saved: Credential, vendor: Provider, perform:
 
 
 def sign_in_again(credential: Credential, reason: str) -> SignInRequired:
-    return SignInRequired(f"{credential.id}: sign-in required ({reason}): vaultd login --{credential.provider}")
+    return SignInRequired(f"{credential.id}: sign-in required ({reason}): {renewing(credential)}")
 
 
 async def _buried(owner: Owner, id: str, presented: Tokens, dead: DeadLogin) -> Credential:  # noqa: A002
