@@ -214,6 +214,8 @@ async def build(
     )
     if for_daemon:
         set_up_log(house)
+    else:  # a command says what happened by its answer; logging's last resort would say half of it once more
+        logging.getLogger("vaultd").addHandler(logging.NullHandler())
     return house
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +72,16 @@ def test_a_credential_is_switched_off_and_on_and_removed(person: Person) -> None
     assert person.types("models", "list", "--json").json["count"] > 0
     assert person.types("logout", "gemini-api-key-work").out == "signed out: gemini-api-key-work\n"
     assert person.types("credentials", "list", "--json").json["count"] == 0
+
+
+def test_sec_46_a_change_that_cannot_be_saved_is_no_success(person: Person) -> None:
+    person.types("credentials", "add", "gemini-api-key", "--label", "work", stdin="CANARY-key")
+    words = [sys.executable, "-m", "vaultd", "credentials", "disable", "gemini-api-key-work"]
+    on_a_full_disk = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *words]
+    done = subprocess.run(on_a_full_disk, capture_output=True, text=True, env=person.env, check=False)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert "not saved" in done.stderr
+    assert person.types("credentials", "list", "--json").json["data"][0]["state"] == "available"
 
 
 def test_a_shortened_id_is_not_taken_but_answered(person: Person) -> None:

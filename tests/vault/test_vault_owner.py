@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from disks import a_full_disk
 from logins import login
 
 from vaultd.errors import TryLater
@@ -21,18 +19,6 @@ from vaultd.secret import Secret
 from vaultd.vault.credential import Credential, DeadLogin, Settings
 from vaultd.vault.keyring import Keyring
 from vaultd.vault.owner import Owner
-
-
-@contextmanager
-def a_full_disk() -> Iterator[None]:
-    """The kernel refuses every write beyond a hundred bytes of a file, as a full disk would."""
-    before, limits = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, before)
 
 
 @pytest.fixture

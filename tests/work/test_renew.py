@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 from desk import Desk, login, open_vault, without_refresh
+from disks import a_full_disk
 
 from vaultd.effects import Reply, Send
 from vaultd.errors import Misconfigured, SignInRequired, TryLater
 from vaultd.secret import Secret
 from vaultd.vault.credential import Settings
+from vaultd.vault.envelope import FILE_LIMIT
+from vaultd.work.renew import Renewer
 from vaultd.work.tasks import Tasks
 
 
@@ -59,6 +62,38 @@ async def test_sec_43_a_new_token_is_on_disk_before_anybody_gets_it(desk: Desk, 
 
     assert seen == [True]
     assert (await open_vault(tmp_path / "auth")).get(credential.id) == answer
+
+
+async def test_sec_44_no_token_is_spent_while_its_successor_could_not_be_saved(desk: Desk) -> None:
+    credential = await desk.sign_in()
+    desk.clock.advance(3590)  # stale, not at its end
+
+    with a_full_disk():
+        assert await desk.renewer.fresh(credential.id) == credential
+    assert desk.sent == []
+    assert "could not be saved" in desk.renewer.failing()[credential.id]
+
+    desk.clock.advance(1)
+    desk.renewer.forgive(credential.id)
+    assert (await desk.renewer.fresh(credential.id)).generation == 2
+    assert sorted(path.name for path in desk.owner.folder.iterdir()) == [".vault", f"{credential.id}.json"]
+
+
+async def test_sec_44_a_disk_that_fills_while_the_vendor_answers_costs_no_token(desk: Desk) -> None:
+    credential = await desk.sign_in()
+    reserved: list[int] = []
+    send = desk.client.send
+
+    async def sends(effect: Send, *, proxy: str | None = None) -> Reply:
+        reserved.extend(path.stat().st_blocks * 512 for path in desk.owner.folder.glob("*.tmp"))
+        return await send(effect, proxy=proxy)
+
+    renewer = Renewer(desk.owner, lambda: desk.catalog, sends, desk.clock)
+    desk.clock.advance(4000)
+    await renewer.fresh(credential.id)
+
+    assert reserved == [FILE_LIMIT]
+    assert desk.owner.troubles() == {}
 
 
 async def test_sec_43_an_answer_without_a_refresh_token_keeps_the_old_one(desk: Desk) -> None:

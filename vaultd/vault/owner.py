@@ -57,6 +57,21 @@ class Lease:
         await self._owner._commit(new)  # noqa: SLF001  - a lease is a part of the owner, handed out
         return new
 
+    @asynccontextmanager
+    async def room(self) -> AsyncIterator[None]:
+        """Inside, the space of the first `put` is there already (SEC-44): a token is spent only where its successor can
+        be kept. Raises TryLater where there is none. On the loop: two system calls, a twentieth of a millisecond."""
+        store, name = self._owner._store, f"{self.id}.json"  # noqa: SLF001  - as in put
+        try:
+            store.make_room(name)
+        except OSError as error:
+            reason = f"its new token could not be saved ({error.strerror}): free space or repair the folder"
+            raise TryLater(reason) from error
+        try:
+            yield
+        finally:
+            store.leave_room(name)
+
     async def remove(self) -> None:
         await self._owner._remove(self.id)  # noqa: SLF001  - as in put
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vaultd.effects import Flow
-from vaultd.errors import Misconfigured
+from vaultd.errors import Misconfigured, TryLater
 from vaultd.house import House
 from vaultd.oauth.revoke import offered, revoke
 from vaultd.pool import explain
@@ -70,7 +70,7 @@ async def refresh(house: House, args: Mapping[str, Any]) -> Any:
     if credential.kind == "key":
         raise Misconfigured(f"{credential.id} is an API key: there is nothing to renew")
     house.renewer.forgive(credential.id)
-    renewed = await house.renewer.fresh(credential.id, credential.bearer)
+    renewed = _kept(house, await house.renewer.fresh(credential.id, credential.bearer))
     return {"id": renewed.id, "generation": renewed.generation, **_expiry(renewed, house.clock.now())}
 
 
@@ -221,7 +221,14 @@ async def _change(house: House, id_: str, change: Callable[[Credential], Credent
     async with house.owner.leased(id_) as lease:
         if lease.current is None:
             raise Misconfigured(f"{id_} was removed meanwhile")
-        return await lease.put(change(lease.current))
+        return _kept(house, await lease.put(change(lease.current)))
+
+
+def _kept(house: House, credential: Credential) -> Credential:
+    """Raises TryLater where it was not saved: a daemon goes on and tries again, a command's memory ends here."""
+    if trouble := house.owner.troubles().get(credential.id):
+        raise TryLater(f"{credential.id}: {trouble}")
+    return credential
 
 
 async def _perform(house: House, credential: Credential, flow: Flow[None]) -> None:

@@ -52,14 +52,15 @@ async def renew(
             return Renewal(_alive(current, id))
         vendor = provider(current)
         perform = _performer(current, send, clock)
-        asked_at = clock.boot()
-        try:
-            grant = await drive(refresh(vendor, current.tokens, stamp=clock.now), perform)
-        except SignInRequired as refusal:
-            reason = str(refusal)
-        else:
-            saved = await lease.put(renewed(current, grant, clock.now()))
-            return Renewal(await _completed(lease, saved, vendor, perform), asked_at)
+        async with lease.room():
+            asked_at = clock.boot()
+            try:
+                grant = await drive(refresh(vendor, current.tokens, stamp=clock.now), perform)
+            except SignInRequired as refusal:
+                reason = str(refusal)
+            else:
+                saved = await lease.put(renewed(current, grant, clock.now()))
+                return Renewal(await _completed(lease, saved, vendor, perform), asked_at)
     return Renewal(await _buried(owner, id, current.tokens, DeadLogin(reason, clock.now())))
 
 

@@ -46,6 +46,8 @@ class FileStore:
         self.folder: Final = Path(os.path.realpath(folder))
         self._locks: Final = locks or self.folder / ".vault" / "locks"
         self.warnings: list[str] = []
+        #: Space reserved for the next commit of a name: temporary file and descriptor.
+        self._rooms: dict[str, tuple[str, int]] = {}
         make_private(self.folder)
         make_private(self._locks)
         with self._open_folder():
@@ -80,12 +82,25 @@ class FileStore:
         with self._open_folder() as folder:
             return _safe_read(folder, name)
 
+    def make_room(self, name: str) -> None:
+        """Reserves what the next commit of `name` may need, until that or `leave_room`. Raises OSError."""
+        _check(name)
+        with self._open_folder() as folder:
+            self._rooms[name] = _reserve(folder, name, FILE_LIMIT)
+
+    def leave_room(self, name: str) -> None:
+        if room := self._rooms.pop(name, None):
+            os.close(room[1])
+            with self._open_folder() as folder, suppress(OSError):
+                os.unlink(room[0], dir_fd=folder)
+
     def commit(self, name: str, data: bytes) -> Stamp:
         """Durable when it returns. Raises OSError with the old file in place (or, after the rename, the new one)."""
         _check(name)
         with self._open_folder() as folder:
-            temporary, fd = _reserve(folder, name, len(data))
+            temporary, fd = self._rooms.pop(name) if name in self._rooms else _reserve(folder, name, len(data))
             try:
+                os.ftruncate(fd, len(data))
                 _fill(fd, data)
                 os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
                 stamp = _stamp(os.fstat(fd))  # after the rename, which is a change of the inode too
@@ -141,9 +156,11 @@ class FileStore:
         path = self._locks / f"{name.removesuffix('.json')}.lock"
         flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            return os.open(path, os.O_RDONLY | flags)  # enough for flock, and possible where nothing can be written
-        except FileNotFoundError:
+            with suppress(FileNotFoundError):
+                return os.open(path, os.O_RDONLY | flags)  # enough for flock, and possible where nothing can be written
             return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
+        except OSError as error:
+            raise TryLater(f"{name} cannot be locked: {path}: {error.strerror}") from error
 
     @contextmanager
     def _open_folder(self) -> Iterator[int]:
