@@ -20,6 +20,8 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=0)]
+#: `a.b.0`, with `\.` for a dot in a name: at least one step.
+JsonPath = Annotated[str, Meta(pattern=r"[^.\\]")]
 Seconds = Annotated[float, Meta(ge=0)]
 
 
@@ -147,7 +149,7 @@ class PayloadModel(_Section, frozen=True, kw_only=True):
 
 class PayloadRule(_Section, frozen=True, kw_only=True):
     models: Annotated[list[PayloadModel], Meta(description="Which requests.")]
-    params: Annotated[dict[str, Any], Meta(description="JSON path → value.")] = {}
+    params: Annotated[dict[JsonPath, Any], Meta(description="JSON path → value.")] = {}
 
 
 class Payload(_Section, frozen=True, kw_only=True):

@@ -169,7 +169,7 @@ class Attempts:
         known = self._addresses.get(credential.id)
         if known is not None and known[0] is credential and known[1] is provider:
             return known[2]
-        address = address_of(credential, self._house.catalog.providers[provider.id])
+        address = address_of(credential, self._house.catalog.entry(provider.id))
         self._urls.clear()  # a reload may have brought other paths
         self._addresses[credential.id] = (credential, provider, address)
         return address

@@ -19,7 +19,7 @@ def _edit(body: Body, asked: Asked) -> None:
     if not isinstance(thinking, dict) or thinking.get("type") == "disabled":
         return
     choice = body.get("tool_choice")
-    if isinstance(choice, dict) and choice.get("type") in {"any", "tool"}:
+    if isinstance(choice, dict) and choice.get("type") in ("any", "tool"):
         body.drop("thinking")  # thinking and a forced tool exclude each other
         return
     budget, most = thinking.get("budget_tokens"), body.get("max_tokens")

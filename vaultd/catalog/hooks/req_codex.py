@@ -104,7 +104,7 @@ def _accepted(item: Any) -> Any:
     if item.get("role") == "system":
         item["role"] = "developer"
     kind = item.get("type", "message" if "role" in item else "")
-    prefix, given = _PREFIXES.get(kind), item.get("id")
+    prefix, given = _PREFIXES.get(kind) if isinstance(kind, str) else None, item.get("id")
     if prefix and given is not None and not (isinstance(given, str) and _fits(given, prefix)):
         del item["id"]
     return item

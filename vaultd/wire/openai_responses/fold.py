@@ -60,15 +60,15 @@ class Fold:
         """The finished answer, once it has come."""
         for frame in frames_of(frames):
             data = data_of(frame)
-            if data.startswith(b"{") and (answer := self._take(data)) is not None:
-                return answer
+            try:
+                if data.startswith(b"{") and (answer := self._take(data)) is not None:
+                    return answer
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                raise Refusal(502, "upstream", "the vendor sent an event that is not as documented") from None
         return None
 
     def _take(self, data: bytes) -> bytes | None:
-        try:
-            event = _item.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise Refusal(502, "upstream", "the vendor sent an event that is not valid JSON") from None
+        event = _item.decode(data)
         if event.type == "response.output_item.done":
             self._items.append(event.item)
         elif event.type in _FINAL:
@@ -81,9 +81,9 @@ class Fold:
 
     def _whole(self, response: msgspec.Raw) -> bytes:
         """The answer; its `output` filled in from the items where the vendor left it empty."""
+        members = _object.decode(response)
         if not self._items:
             return bytes(response)
-        members = _object.decode(response)
         if bytes(members.get("output", b"[]")).strip() not in {b"[]", b"null"}:
             return bytes(response)
         members["output"] = msgspec.Raw(b"[" + b",".join(bytes(item) for item in self._items) + b"]")
