@@ -145,3 +145,24 @@ async def test_a_reload_in_the_middle_of_a_stream_does_not_touch_it(serve: Serve
         assert (await relayed.ask("/v1/chat/completions", b'{"model":"m-chat"}'))[0] in {404, 503}
         go_on.set()
         assert told + await answer.read() == first + last
+
+
+@pytest.mark.parametrize(
+    ("body", "words"), [(b'{"error":{"message":"out of quota"}}', "out of quota"), (b'{"error":3}', "status 429")]
+)
+async def test_after_a_comment_the_vendors_reason_is_told_in_the_stream(
+    serve: Serve, vendor: Vendor, body: bytes, words: str
+) -> None:
+    relayed = await serve("streaming: {{keepalive-seconds: 0.05}}\n" + ONE_OF_EACH)
+    opened = asyncio.Event()
+
+    async def refusing(request: web.Request) -> web.StreamResponse:
+        await opened.wait()
+        return await whole(body, 429)(request)
+
+    vendor.usual = refusing
+    async with relayed.post("/v1/messages", b'{"model":"m-claude","stream":true}') as answer:
+        opened.set()
+        told = await answer.read()
+    error = json.loads(told.rpartition(b"data: ")[2])["error"]
+    assert error["type"] == "rate_limit_error" and words in error["message"]

@@ -32,6 +32,17 @@ _log = logging.getLogger("vaultd.relay")
 GRACE: Final = 30.0
 
 
+class _Error(msgspec.Struct):
+    message: str = ""
+
+
+class _Failure(msgspec.Struct):
+    error: _Error
+
+
+_failure: Final = msgspec.json.Decoder(_Failure)
+
+
 class House(attempt.House, Protocol):
     """What of the house the relay needs."""
 
@@ -169,9 +180,18 @@ def _last_word(last: Whole | Refusal, story: Story, client: Client) -> Whole:
     if isinstance(last, Refusal):
         raise last
     if client.opened:
-        raise Refusal(last.status, "upstream", f"the vendor answered with status {last.status}")
+        raise Refusal(last.status, "upstream", _words(last))
     story.status = last.status
     return last
+
+
+def _words(whole: Whole) -> str:
+    """What the vendor said was wrong: every format has it in the same place."""
+    try:
+        said = _failure.decode(whole.body).error.message
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        said = ""
+    return said or f"the vendor answered with status {whole.status}"
 
 
 def _tell(ask: Ask, story: Story) -> None:
