@@ -88,7 +88,7 @@ async def ask(session: aiohttp.ClientSession, url: Url, headers: Mapping[str, st
     A warm connection that the vendor closed just now fails before it answers anything: asked once more on another.
     """
     for last in (False, True):
-        data = io.BytesIO(body) if len(body) > _WHOLE else body
+        data = io.BytesIO(body) if len(body) > _WHOLE else aiohttp.BytesPayload(body)  # no search for what suits bytes
         try:
             return Answer(await session.post(url, data=data, headers=headers, allow_redirects=False))
         except aiohttp.ServerDisconnectedError as error:

@@ -62,6 +62,8 @@ class ClientKeys:
     def __init__(self, keyring: Keyring) -> None:
         self._keyring: Final = keyring
         self._store: Final = keyring.clients
+        #: The pepper taken in once: each digest starts from a copy, which costs half of `hmac.digest`.
+        self._mac: Final = hmac.new(keyring.pepper, digestmod="sha256")
         self._issued: dict[str, ClientKey] = {}
         self._stamps: dict[str, Stamp] = {}
         self._refused: dict[str, str] = {}
@@ -226,7 +228,9 @@ class ClientKeys:
         self._by_digest = {digest: (digest, key) for digest, key in zip(digests, keys, strict=True)}
 
     def _digest(self, value: str) -> bytes:
-        return hmac.digest(self._keyring.pepper, _encode(value), "sha256")
+        mac = self._mac.copy()
+        mac.update(_encode(value))
+        return mac.digest()
 
 
 def new_value() -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+import msgspec
 
 from vaultd.catalog.manifest import FormatName, Model, Provider
 from vaultd.catalog.models import Catalog
@@ -46,8 +47,7 @@ class House(Protocol):
     def pool(self) -> Pool: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """One credential to try: what to send it (`model.upstream` or `model.id`) and in which format."""
 
     credential: Credential

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from vaultd.net.logs import Told
 from vaultd.pool.state import FAILOVER, OK, Outcome
 from vaultd.wire.formats import FORMATS, Face
 from vaultd.wire.refusal import Refusal
@@ -195,24 +196,23 @@ def _words(whole: Whole) -> str:
 
 
 def _tell(ask: Ask, story: Story) -> None:
-    """One line a request, so made by hand: `Logger.info` looks for its caller in the stack, which nobody reads."""
+    """One line a request."""
     if not _log.isEnabledFor(logging.INFO):
         return
     usage = story.usage
-    record = logging.makeLogRecord(
-        {
-            "name": _log.name,
-            "levelno": logging.INFO,
-            "levelname": "INFO",
-            "msg": "relayed",
-            "provider": story.provider,
-            "credential": story.credential,
-            "model": story.model or ask.model[:80],
-            "format": ask.format,
-            "status": story.status,
-            "attempt": story.attempts,
-            "input_tokens": usage and usage.input,
-            "output_tokens": usage and usage.output,
-        }
+    _log.handle(
+        Told(
+            _log.name,
+            "relayed",
+            {
+                "provider": story.provider,
+                "credential": story.credential,
+                "model": story.model or ask.model[:80],
+                "format": ask.format,
+                "status": story.status,
+                "attempt": story.attempts,
+                "input_tokens": usage and usage.input,
+                "output_tokens": usage and usage.output,
+            },
+        )
     )
-    _log.handle(record)

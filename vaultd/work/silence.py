@@ -45,7 +45,7 @@ class Silence:
         self._loop = asyncio.get_running_loop()
         self._listener, self._limits, self._tasks = listener, limits, tasks
         self._answer: Answer | None = None
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task(self._loop)
         self._stopped = ""
         self._keepalive = limits.keepalive_seconds
         #: When the vendor was last heard, when a comment was last sent, both on the loop's clock.
