@@ -139,6 +139,7 @@ async def test_the_vendor_fails_is_exit_6(house: House) -> None:
     [
         ((), "--codex"),
         (("--nobody",), "--nobody"),
+        (("--codex", "--claude"), "one vendor at a time"),
         (("--claude", "--device"), "--paste-page"),
         (("--qwen", "--paste-page"), "--device"),
         (("--codex", "--timeout", "0"), "timeout"),

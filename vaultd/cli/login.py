@@ -27,6 +27,9 @@ class LoginCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[__name__] = _vendor_flags(call_of(ctx), args, taken={name for p in self.params for name in p.opts})
+        vendors = {flag for option in ctx.meta[__name__] for flag in option.opts} & set(args)
+        if len(vendors) > 1:  # click would take the last
+            raise click.UsageError(f"one vendor at a time: {' or '.join(sorted(vendors))}", ctx)
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:

@@ -35,11 +35,8 @@ class Outcome:
 @asynccontextmanager
 async def maintenance(keyring: Keyring) -> AsyncIterator[None]:
     """One vault command at a time on a folder; a running daemon goes on meanwhile."""
-    try:
-        async with keyring.files.lease(_LEASE, wait=0):
-            yield
-    except TryLater as error:
-        raise TryLater("another `vaultd vault` command is at work on this folder: wait for it") from error
+    async with keyring.files.lease(_LEASE, wait=0, held="another `vaultd vault` command is at work on this folder"):
+        yield
 
 
 async def rotate(keyring: Keyring, *, full: bool = False) -> Outcome:

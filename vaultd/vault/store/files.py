@@ -121,8 +121,8 @@ class FileStore:
             os.fsync(folder)
 
     @asynccontextmanager
-    async def lease(self, name: str, *, wait: float) -> AsyncIterator[None]:
-        """Holds `name` against every other process. Raises TryLater after `wait` seconds.
+    async def lease(self, name: str, *, wait: float, held: str = "") -> AsyncIterator[None]:
+        """Holds `name` against every other process. Raises TryLater after `wait` seconds, in the words of `held`.
 
         `flock`, not record locks: those fall when anybody in the process closes the file. Asked for without waiting
         and with a growing pause: a thread that waits in the kernel cannot be cancelled.
@@ -133,7 +133,8 @@ class FileStore:
         try:
             while not _take(fd, fcntl.LOCK_EX):
                 if asyncio.get_running_loop().time() >= deadline:
-                    raise TryLater(f"{name} is in another vaultd process's hands for {wait:.0f} s now: try again")
+                    held = held or f"{name} is in another vaultd process's hands for {wait:.0f} s now"
+                    raise TryLater(f"{held}: try again")
                 await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  - spreads waiters, guards nothing
                 pause = min(pause * 2, _BACKOFF[1])
             yield
