@@ -15,8 +15,8 @@ ENDS: Final = (b"\n\n", b"\r\n\r\n")
 #: repeats an answer come in one frame; CLIProxyAPI allowed 20 MB a line, later 50.
 FRAME_LIMIT: Final = 64 * 1024 * 1024
 
-_BLANK: Final = re.compile(rb"\r?\n\r?\n")
-_DATA: Final = re.compile(rb"^data:[ ]?(.*?)\r?$", re.MULTILINE)
+#: Only where it ends is asked, so that it may begin with the one character that is searched for at memchr(3)'s speed.
+_BLANK: Final = re.compile(rb"\n\r?\n")
 
 
 class TooLong(ValueError):
@@ -62,7 +62,8 @@ def _last_end(data: bytes) -> int:
 
 def data_of(frame: bytes) -> bytes:
     """The frame's data lines, joined (WHATWG HTML §9.2.6); b"" for a comment."""
-    return b"\n".join(_DATA.findall(frame))
+    lines = [line[5:] for line in frame.split(b"\n") if line.startswith(b"data:")]
+    return b"\n".join([line.removeprefix(b" ").removesuffix(b"\r") for line in lines])
 
 
 def frames_of(whole: bytes) -> Iterator[bytes]:

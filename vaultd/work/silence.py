@@ -72,6 +72,7 @@ class Silence:
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
     def break_off(self, reason: str) -> None:
         """Ends the vendor's part: what waits for it hears `reason`; before its first event that is the whole task."""
@@ -88,14 +89,17 @@ class Silence:
         return self._stopped
 
     def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        """A timer that comes too early looks and arms anew; that is cheaper than to move it for every stream."""
         due = [self.heard + self._limits.idle_seconds] if self._answer is not None else []
         if self._keepalive:
             due.append(max(self.heard, self._sent) + self._keepalive)
-        self._timer = self._loop.call_at(max(min(due), self._loop.time()), self._look) if due else None
+        if not due or (self._timer is not None and self._timer.when() <= min(due)):
+            return
+        self.stop()
+        self._timer = self._loop.call_at(min(due), self._look)
 
     def _look(self) -> None:
+        self._timer = None
         now = self._loop.time()
         if self.writing:
             self.heard = now
