@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 WORD = b"CANARY"
+#: What stands where a planted file was sealed under its own name.
+SEALED = b'{"protected":'
 
 
 def inside_base64(offset: int) -> bytes:
@@ -57,9 +59,10 @@ def test_thr_27_no_canary_in_anything_the_suite_wrote(tmp_path_factory: pytest.T
     found = search(base)
 
     assert {bait, coded} <= found, "the search finds nothing at all"
-    missing = {p for p in planted if p.exists() and p not in found}
+    imported = {p for p in planted if p.exists() and p.read_bytes().startswith(SEALED)}
+    missing = {p for p in planted - imported if p.exists() and p not in found}
     assert not missing, f"planted in clear, but without a CANARY: {sorted(missing)}"
-    leaked = found - planted - {bait, coded}
+    leaked = found - (planted - imported) - {bait, coded}
     assert not leaked, f"{len(leaked)} files hold a secret: {sorted(map(str, leaked))[:20]}"
 
 

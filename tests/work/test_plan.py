@@ -49,7 +49,9 @@ class Place:
     async def house(self, config: str = "") -> House:
         path = Path(self._env["XDG_CONFIG_HOME"]) / "vaultd" / "config.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._planted(path).write_text(config)
+        path.write_text(config)
+        if "CANARY" in config:
+            self._planted(path)
         if self._houses:
             await self._houses[0].reload("the test wrote a config")
             return self._houses[0]
