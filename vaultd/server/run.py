@@ -65,7 +65,7 @@ def _settle() -> None:
     """What stands now stands for good, and the cycle collector need not walk it again and again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_YOUNG, 20, 20)
+    gc.set_threshold(_YOUNG)
 
 
 @contextlib.asynccontextmanager
