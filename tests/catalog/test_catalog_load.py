@@ -86,6 +86,12 @@ def test_an_overlay_changes_one_leaf_and_its_origin() -> None:
     assert entry.origins["endpoints.authorize"] == "shipped"
 
 
+def test_a_model_with_nothing_else_to_say_is_its_bare_id() -> None:
+    found = catalog("providers: {codex: {models: [gpt-6, 'gpt-7*', {id: gpt-8, context: 9}]}}").provider("codex")
+    assert [model.id for model in found.models] == ["gpt-6", "gpt-7*", "gpt-8"]
+    assert resolve(found, "gpt-7-next") is not None
+
+
 def test_an_overlaid_list_replaces() -> None:
     found = catalog("providers: {codex: {oauth: {scopes: [openid]}, models: [{id: gpt-6}]}}").provider("codex")
     assert found.oauth is not None

@@ -74,6 +74,9 @@ class _Draft:
         return cls(raw, f"{path}: ", origin)
 
     def finished(self, config: Config) -> Entry:
+        models = self.raw.get("models")
+        if isinstance(models, list):  # a bare id stands for a model with nothing else to say
+            self.raw["models"] = [{"id": model} if isinstance(model, str) else model for model in models]
         try:
             provider = msgspec.convert(self.raw, Provider, strict=False)
         except msgspec.ValidationError as error:
