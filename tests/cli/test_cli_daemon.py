@@ -75,7 +75,10 @@ def test_a_refusal_through_the_socket_has_the_same_words_and_code(person: Person
     assert (asked.code, asked.err) == (alone.code, alone.err) == (78, alone.err)
 
 
-def test_a_bad_edit_keeps_the_last_good_configuration_and_says_why(person: Person, serves: Serves) -> None:
+def test_a_bad_edit_keeps_the_last_good_configuration_and_says_why(
+    person: Person, serves: Serves, planted: Callable[[Path], Path]
+) -> None:
+    planted(person.config)
     person.configures("api-keys: [CANARY-first-key-0123456789abcdef]\n")
     daemon = serves(person)
     assert daemon.asked("/v1/models", "CANARY-first-key-0123456789abcdef")[0] == 200

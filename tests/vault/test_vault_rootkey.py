@@ -108,6 +108,7 @@ def test_p4_what_is_no_random_key_is_refused_without_being_repeated(key_file: Pa
         find(key_file)
     assert "head -c 32 /dev/urandom" in str(refusal.value)
     assert "CANARY" not in str(refusal.value)
+    key_file.unlink()  # what was planted here is no leak
 
 
 def test_p4_a_key_file_open_to_others_is_refused(key_file: Path) -> None:
