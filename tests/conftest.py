@@ -15,8 +15,6 @@ from pathlib import Path
 import pytest
 
 SHARED = Path(os.environ.get("VAULTD_SHARED", Path(__file__).parents[2] / "shared"))
-TOOLS = Path(os.environ.get("VAULTD_TOOLS", Path(__file__).parents[1] / ".tools"))
-ROOT = Path(__file__).parents[1]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -42,7 +42,7 @@ def from_config(config: Config) -> Iterator[Credential]:
         ("codex-api-key", config.codex_api_key),
     ):
         for entry in entries:
-            yield _key(provider, entry)
+            yield _key(provider, entry, entry, Secret(entry.api_key))
     for compat in config.openai_compatibility:
         yield from _compat(compat)
 
@@ -53,41 +53,28 @@ def config_id(provider: str, key: str, base_url: str) -> str:
     return f"{provider}-{digest[:12]}"
 
 
-def _key(provider: str, entry: KeyEntry) -> Credential:
-    return Credential(
-        id=config_id(provider, entry.api_key, entry.base_url),
-        provider=provider,
-        kind="key",
-        key=Secret(entry.api_key),
-        settings=Settings(
-            priority=entry.priority,
-            proxy_url=Secret(entry.proxy_url) if entry.proxy_url else None,
-            base_url=entry.base_url,
-            headers=entry.headers,
-            models=_aliases(entry.models),
-        ),
-        source="config",
-    )
-
-
 def _compat(compat: Compat) -> Iterator[Credential]:
     """One per key; an endpoint with no keys is asked without one. Entries of one name may differ in all else."""
     for entry in compat.api_key_entries or [CompatKey()]:
-        provider = compat.name.lower()
-        yield Credential(
-            id=config_id(provider, entry.api_key, compat.base_url),
-            provider=provider,
-            kind="key",
-            key=Secret(entry.api_key) if entry.api_key else None,
-            settings=Settings(
-                priority=entry.priority,
-                proxy_url=Secret(entry.proxy_url) if entry.proxy_url else None,
-                base_url=compat.base_url,
-                headers=compat.headers,
-                models=_aliases(compat.models),
-            ),
-            source="config",
-        )
+        yield _key(compat.name.lower(), entry, compat, Secret(entry.api_key) if entry.api_key else None)
+
+
+def _key(provider: str, entry: KeyEntry | CompatKey, where: KeyEntry | Compat, key: Secret | None) -> Credential:
+    """`entry` holds the key, `where` the address and the models: one and the same but for compatible endpoints."""
+    return Credential(
+        id=config_id(provider, entry.api_key, where.base_url),
+        provider=provider,
+        kind="key",
+        key=key,
+        settings=Settings(
+            priority=entry.priority,
+            proxy_url=Secret(entry.proxy_url) if entry.proxy_url else None,
+            base_url=where.base_url,
+            headers=where.headers,
+            models=_aliases(where.models),
+        ),
+        source="config",
+    )
 
 
 def _aliases(models: list[Alias]) -> tuple[tuple[str, str], ...]:
