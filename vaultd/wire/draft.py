@@ -1,11 +1,12 @@
 """Edits to one request body, gathered before anything is written: hooks, rules and the model's name each add theirs.
 
-Reads see earlier edits, and only members that differ in the end are spliced, so that nothing asked for is no change.
+`Draft` is of a client's own bytes: only members that differ in the end are spliced, so that nothing asked for is no
+change. `Fresh` is of a body that a grammar wrote, and knows what was taken out of it. Reads see earlier edits.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -56,3 +57,45 @@ class Draft:
 
     def body(self) -> bytes:
         return self._members.splice(self._edits) if self._edits else self._members.body
+
+
+class Fresh:
+    """One candidate's body in another format than the client's."""
+
+    __slots__ = ("_members", "dropped")
+
+    def __init__(self, members: dict[str, Any]) -> None:
+        self._members = members
+        #: Members that were written and then taken out again, because the vendor refuses them.
+        self.dropped: list[str] = []
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def raw(self, name: str) -> bytes | None:
+        value = self._members.get(name, _ABSENT)
+        if value is _ABSENT:
+            return None
+        if not isinstance(value, msgspec.Raw):
+            value = self._members[name] = msgspec.Raw(msgspec.json.encode(value))
+        return bytes(value)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        raw = self.raw(name)
+        return default if raw is None else msgspec.json.decode(raw)
+
+    def set(self, name: str, value: Any) -> None:
+        self._members[name] = value
+
+    def set_raw(self, name: str, text: bytes) -> None:
+        self._members[name] = msgspec.Raw(text)
+
+    def drop(self, name: str) -> None:
+        if self._members.pop(name, _ABSENT) is not _ABSENT:
+            self.dropped.append(name)
+
+    def body(self) -> bytes:
+        return msgspec.json.encode(self._members)
+
+
+_ABSENT: Final = object()

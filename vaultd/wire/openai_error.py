@@ -23,4 +23,4 @@ def error_object(refusal: Refusal) -> dict[str, Any]:
         code = "not_found"
     if refusal.kind in {"sign-in-required", "not-implemented", "cooling", "no-credential"}:
         code = refusal.kind.replace("-", "_")
-    return {"message": refusal.message, "type": kind, "code": code, "param": None}
+    return {"message": refusal.message, "type": kind, "code": refusal.code or code, "param": None}

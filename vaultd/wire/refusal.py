@@ -23,12 +23,16 @@ Kind = Literal[
 class Refusal(VaultdError):
     """A request that gets an error for an answer: its true status, and a message that names the reason.
 
-    `retry_after` is in seconds, None where nobody knows.
+    `retry_after` is in seconds, None where nobody knows. `code` is a vendor's own word for it, which clients of its
+    family look for (`context_length_exceeded`).
     """
 
-    def __init__(self, status: int, kind: Kind, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, status: int, kind: Kind, message: str, retry_after: float | None = None, code: str = ""
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.kind: Kind = kind
         self.message = message
         self.retry_after = retry_after
+        self.code = code
