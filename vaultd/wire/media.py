@@ -1,6 +1,6 @@
 """What images, sounds and documents are called on the wire: data URLs, mime types, OpenAI's audio formats.
 
-No format says the same as another here: a data URL, mime and base64 apart, a bare extension. Content is never looked at.
+No format says the same as another here: a data URL; mime and base64 apart; a bare extension. Content is never read.
 """
 
 from __future__ import annotations
