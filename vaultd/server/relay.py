@@ -36,6 +36,15 @@ class Desk:
         self._relay = Relay(house)
         self._bodies = bodies.Bodies()
 
+    @property
+    def relay(self) -> Relay:
+        return self._relay
+
+    @property
+    def budget(self) -> bodies.Bodies:
+        """What all requests together may hold."""
+        return self._bodies
+
     def handler(self, fmt: FormatName, *, count: bool = False, envelope: bool = False) -> Handler:
         """`count`: the route counts tokens. `envelope`: bodies come in Code Assist's envelope."""
 
