@@ -20,15 +20,15 @@ FAILING = {
         "m-codex",
         [
             b'event: response.created\ndata: {"type":"response.created","response":{"id":"r"}}\n\n',
-            b'event: response.failed\ndata: {"type":"response.failed","response":{"error":'
-            b'{"code":"rate_limit_exceeded","message":"boom"}}}\n\n',
+            b'data: {"type":"response.failed","response":{"error":{"code":"rate_limit_error","message":"boom"}}}\n\n',
         ],
         429,
     ),
     "/v1/messages": (
         "m-claude",
         [
-            b'event: message_start\ndata: {"type":"message_start","message":{}}\n\nevent: ping\ndata: {"type":"ping"}\n\n',
+            b'event: message_start\ndata: {"type":"message_start","message":{}}\n\n',
+            b'event: ping\ndata: {"type":"ping"}\n\n',
             b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"boom"}}\n\n',
         ],
         529,
