@@ -1,0 +1,484 @@
+"""Exchanges nobody wrote down: requests, answers and streams as hypothesis makes them, in the representation.
+
+`requests(format)` and `answers(format)` make what that format can say, in its normal form (`wire.turns`), so that the
+laws are about nearly every example; `ANY` makes what only some format can say.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import importlib
+import os
+from typing import Any, Final
+
+import msgspec
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from vaultd.wire import signature
+from vaultd.wire.folding import unfold
+from vaultd.wire.formats import Grammar
+from vaultd.wire.ir import (
+    Answer,
+    Begin,
+    Call,
+    Choice,
+    Citation,
+    Close,
+    Delta,
+    End,
+    Event,
+    Media,
+    Open,
+    Output,
+    Part,
+    Reasoning,
+    Request,
+    Result,
+    Search,
+    Stamp,
+    Target,
+    Text,
+    Thinking,
+    Tool,
+    Turn,
+    Variant,
+)
+from vaultd.wire.loss import Loss
+from vaultd.wire.names import Names
+from vaultd.wire.thinking import budget_of
+from vaultd.wire.turns import settle
+from vaultd.wire.usage import Usage
+
+#: `HYPOTHESIS_PROFILE=hour` is `make fuzz`: the same properties, far more examples.
+_SLOW: Final = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+settings.register_profile("ci", max_examples=40, deadline=None, database=None, suppress_health_check=_SLOW)
+settings.register_profile("hour", max_examples=6000, deadline=None, suppress_health_check=_SLOW)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+FORMATS: Final = ("openai-chat", "openai-responses", "anthropic-messages", "gemini")
+ANY: Final = "any"
+STAMP: Final = Stamp(1_763_000_000, "0123456789abcdef0123456789abcdef")
+MODEL: Final = "target-model"
+#: A model of which nothing is known.
+TARGET: Final = Target(model=MODEL)
+
+#: Members of a request that a format has a word for, beside the conversation and its tools.
+CARRIED: Final[dict[str, frozenset[str]]] = {
+    "openai-chat": frozenset(
+        "max_output temperature top_p top_k stop n seed presence_penalty frequency_penalty logprobs top_logprobs "
+        "parallel verbosity modalities image user cache_key tier metadata output reasoning".split()
+    ),
+    "openai-responses": frozenset(
+        "max_output temperature top_p top_logprobs parallel verbosity user cache_key tier metadata output "
+        "reasoning".split()
+    ),
+    "anthropic-messages": frozenset("temperature top_k stop parallel user reasoning".split()),
+    "gemini": frozenset(
+        "max_output temperature top_p top_k stop n seed presence_penalty frequency_penalty modalities image output "
+        "reasoning".split()
+    ),
+}
+
+
+def grammar(fmt: str) -> Grammar:
+    found: Grammar = importlib.import_module(f"vaultd.wire.{fmt.replace('-', '_')}.grammar")  # type: ignore[assignment]
+    return found
+
+
+def asked(fmt: str, request: Request, target: Target = TARGET) -> tuple[bytes, Names, Loss]:
+    """The body a vendor of that format would be sent, how its tools are called in it, and what it does not say."""
+    lost = Loss()
+    members, names = grammar(fmt).write_request(request, target, lost)
+    return msgspec.json.encode(members), names, lost
+
+
+def told(fmt: str, answer: Answer, request: Request) -> tuple[bytes, Loss]:
+    lost = Loss()
+    return grammar(fmt).write_answer(answer, request, STAMP, lost), lost
+
+
+def streamed(fmt: str, events: list[Event], request: Request) -> tuple[bytes, Loss]:
+    """The client's stream, each event written as it comes."""
+    lost = Loss()
+    writer = grammar(fmt).writer(request, STAMP, lost)
+    return b"".join([writer.feed([event]) for event in events]), lost
+
+
+def heard(fmt: str, chunks: list[bytes], names: Names | None = None) -> list[Event]:
+    reader = grammar(fmt).reader(names or Names())
+    events = [event for chunk in chunks for event in reader.feed(chunk)]
+    return [*events, *reader.end()]
+
+
+# Words.
+
+#: No surrogates: a text that has one is no JSON. Never only space: such texts may be left out.
+words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=24).filter(lambda text: text.strip())
+plain_words = st.text("abcdefghijklmnopqrstuvwxyz ÄÖ漢字🙂", min_size=1, max_size=16).filter(lambda text: text.strip())
+names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,20}", fullmatch=True)
+#: As MCP servers name their tools: too long, or with what no vendor takes.
+odd_names = st.one_of(
+    names,
+    st.from_regex(r"mcp__[a-z]{20,40}__[a-z_]{20,40}", fullmatch=True),
+    st.from_regex(r"[0-9a-z.:/ äß-]{1,90}", fullmatch=True),
+)
+ids = st.from_regex(r"call_[A-Za-z0-9]{8,24}", fullmatch=True)
+blobs = st.binary(min_size=1, max_size=24).map(lambda data: base64.b64encode(data).decode())
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | plain_words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=6,
+)
+arguments = st.dictionaries(names, values, max_size=3).map(lambda value: msgspec.json.encode(value).decode())
+fractions = st.integers(0, 20).map(lambda number: number / 20)
+
+schemas = st.dictionaries(
+    names,
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["string", "integer", "number", "boolean"])}, optional={"description": plain_words}
+    ),
+    max_size=3,
+).map(lambda members: {"type": "object", "properties": members})
+
+
+def signatures(fmt: str) -> st.SearchStrategy[str]:
+    return blobs.map(lambda text: signature.carry(text, fmt))
+
+
+# Media.
+
+
+def images(fmt: str) -> st.SearchStrategy[Media]:
+    mimes = st.sampled_from(["image/png", "image/jpeg"])
+    inline = st.builds(lambda mime, data: Media(kind="image", mime=mime, data=data), mimes, blobs)
+    if fmt == "gemini":
+        return inline | st.builds(
+            lambda mime, name: Media(kind="image", mime=mime, url=f"https://host.example/{name}"), mimes, names
+        )
+    linked = names.map(lambda name: Media(kind="image", url=f"https://host.example/{name}"))
+    return inline | linked
+
+
+def documents(fmt: str) -> st.SearchStrategy[Media]:
+    named = st.just("") if fmt == "gemini" else names.map(lambda name: f"{name}.pdf")
+    return st.builds(lambda name, data: Media(kind="file", mime="application/pdf", data=data, name=name), named, blobs)
+
+
+def sounds() -> st.SearchStrategy[Media]:
+    return blobs.map(lambda data: Media(kind="audio", mime="audio/wav", data=data))
+
+
+def seen(fmt: str) -> st.SearchStrategy[Media]:
+    """What a user shows."""
+    shown = images(fmt) | documents(fmt)
+    return shown | sounds() if fmt in {"openai-chat", "gemini", ANY} else shown
+
+
+# Conversations.
+
+
+@st.composite
+def rounds(draw: st.DrawFn, fmt: str, tools: list[Tool]) -> list[Turn]:
+    """A conversation of up to three questions, the last one open; calls have their results behind them."""
+    turns: list[Turn] = []
+    taken: set[str] = set()
+    for _ in range(draw(st.integers(0, 2))):
+        turns.append(Turn("user", draw(_questions(fmt))))
+        said: list[Part] = [*draw(st.just([]) if fmt == "gemini" else st.lists(_thoughts(fmt), max_size=1))]
+        said += draw(st.lists(words.map(Text), max_size=2))
+        made = draw(st.lists(_calls(fmt, tools), max_size=3)) if tools else []
+        calls = [call for call in made if call.id not in taken]
+        calls = list({call.id: call for call in calls}.values())
+        taken |= {call.id for call in calls}
+        if not said and not calls:
+            said = [Text("hm")]
+        turns.append(Turn("assistant", [*said, *calls] if calls else said))
+        if calls:
+            turns.append(Turn("user", [draw(_results(fmt, call)) for call in calls]))
+    turns.append(Turn("user", draw(_questions(fmt))))
+    return turns
+
+
+def _questions(fmt: str) -> st.SearchStrategy[list[Part]]:
+    shown = st.lists(words.map(Text) | seen(fmt), max_size=2)
+    return st.builds(lambda text, more: [Text(text), *more], words, shown)
+
+
+def _thoughts(fmt: str) -> st.SearchStrategy[Part]:
+    if fmt == "openai-chat":
+        return words.map(Thinking)
+    if fmt == ANY:
+        return st.sampled_from(FORMATS).flatmap(
+            lambda each: st.builds(Thinking, words, signatures(each) if each != "openai-chat" else st.just(""))
+        )
+    return st.builds(Thinking, words, signatures(fmt))
+
+
+def _calls(fmt: str, tools: list[Tool]) -> st.SearchStrategy[Call]:
+    def call(tool: Tool, call_id: str, spoken: str, free: str) -> Call:
+        return Call(call_id, tool.name, free if tool.kind == "custom" else spoken, tool.kind)
+
+    return st.builds(call, st.sampled_from(tools), ids, arguments, words)
+
+
+def _results(fmt: str, call: Call) -> st.SearchStrategy[Part]:
+    parts = st.builds(lambda text, more: [Text(text), *more], plain_words, st.lists(images(fmt), max_size=1))
+    error = st.booleans() if fmt in {"anthropic-messages", ANY} else st.just(value=False)
+    return st.builds(
+        lambda said, failed: Result(call.id, call.name, said, is_error=failed, kind=call.kind), parts, error
+    )
+
+
+@st.composite
+def _tools(draw: st.DrawFn, fmt: str) -> list[Tool]:
+    kinds = ["function", "custom"] if fmt in {"openai-chat", "openai-responses", ANY} else ["function"]
+    found: dict[str, Tool] = {}
+    for name in draw(st.lists(odd_names if fmt == ANY else names, max_size=3)):
+        kind = draw(st.sampled_from(kinds))
+        schema = draw(schemas) if kind == "function" else None
+        tool = Tool(name=name, description=draw(plain_words), schema=schema, kind=kind)  # type: ignore[arg-type]
+        found.setdefault(name.lower(), tool)
+    return list(found.values())
+
+
+# Requests.
+
+
+def _members(fmt: str) -> dict[str, st.SearchStrategy[Any]]:
+    tiers = ["default", "flex", "priority"]
+    levels = st.sampled_from(["minimal", "low", "medium", "high"])
+    known: dict[str, st.SearchStrategy[Any]] = {
+        "max_output": st.integers(40_000, 60_000),
+        "temperature": fractions,
+        "top_p": fractions,
+        "top_k": st.integers(1, 100),
+        "stop": st.lists(plain_words, min_size=1, max_size=3, unique=True),
+        "n": st.integers(2, 4),
+        "seed": st.integers(0, 2**31 - 1),
+        "presence_penalty": fractions,
+        "frequency_penalty": fractions,
+        "parallel": st.booleans(),
+        "verbosity": st.sampled_from(["low", "high"]),
+        "modalities": st.just(["text", "image"]),
+        "image": st.fixed_dictionaries({"aspect_ratio": st.sampled_from(["1:1", "16:9"])}),
+        "user": names,
+        "cache_key": names,
+        "tier": st.sampled_from(tiers),
+        "metadata": st.dictionaries(names, plain_words, min_size=1, max_size=2),
+        "output": _outputs(fmt),
+        "reasoning": levels.map(lambda level: Reasoning(level=level, budget=budget_of(level))),
+    }
+    carried = set().union(*CARRIED.values()) if fmt == ANY else CARRIED[fmt]
+    return {name: strategy for name, strategy in known.items() if name in carried}
+
+
+def _outputs(fmt: str) -> st.SearchStrategy[Output]:
+    named = names if fmt != "gemini" else st.just("")
+    strict = st.booleans() if fmt != "gemini" else st.none()
+    schema = st.builds(
+        lambda name, form, firm: Output(kind="schema", name=name, schema=form, strict=firm), named, schemas, strict
+    )
+    return schema | st.just(Output(kind="json"))
+
+
+@st.composite
+def requests(draw: st.DrawFn, fmt: str) -> Request:
+    tools = draw(_tools(fmt))
+    members = {name: draw(strategy) for name, strategy in _members(fmt).items() if draw(st.integers(0, 3)) == 0}
+    if fmt == "anthropic-messages":  # it wants one
+        members["max_output"] = draw(st.integers(40_000, 60_000))
+        if "reasoning" in members:  # neither goes with thinking
+            members.pop("temperature", None)
+            members.pop("top_k", None)
+    if not tools:
+        members.pop("parallel", None)
+    elif draw(st.booleans()):
+        mode = draw(st.sampled_from(["auto", "none", "required", "one"]))
+        one = draw(st.sampled_from(tools))
+        chosen = Choice(mode="required", names=(one.name,)) if mode == "one" else Choice(mode=mode)  # type: ignore[arg-type]
+        if "reasoning" not in members or mode in {"auto", "none"}:
+            members["choice"] = chosen
+        if mode == "none":
+            members.pop("parallel", None)
+    stream = draw(st.booleans()) if fmt != "gemini" else True
+    request = Request(
+        format=fmt if fmt != ANY else "openai-chat",
+        model=MODEL,
+        stream=stream,
+        system=[Text(text) for text in draw(st.lists(words, max_size=2))],
+        turns=draw(rounds(fmt, tools)),
+        tools=tools,
+        **members,
+    )
+    return settle(copy.deepcopy(request))
+
+
+# Answers.
+
+
+@st.composite
+def answers(draw: st.DrawFn, fmt: str) -> Answer:
+    parts = draw(_said(fmt))
+    others: list[Variant] = []
+    if fmt in {"openai-chat", "gemini", ANY}:
+        others = [_variant(draw(_said(fmt))) for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2])))]
+    reason = draw(st.sampled_from(["stop", "length", "filter"]))
+    stop = ""
+    if any(isinstance(part, Call) for part in parts):
+        reason = "tool"
+    elif fmt in {"anthropic-messages", ANY}:
+        reason = draw(st.sampled_from([reason, "stop-sequence", "pause"]))
+        stop = draw(plain_words) if reason == "stop-sequence" else ""
+    return Answer(
+        id=draw(_answer_ids(fmt)),
+        model=draw(names),
+        created=1_700_000_000 if fmt in {"openai-chat", "openai-responses"} else 0,
+        parts=parts,
+        reason=reason,  # type: ignore[arg-type]
+        stop=stop,
+        usage=draw(usages(fmt)),
+        others=others,
+    )
+
+
+def _variant(parts: list[Part]) -> Variant:
+    return Variant(parts, "tool" if any(isinstance(part, Call) for part in parts) else "stop")
+
+
+def _answer_ids(fmt: str) -> st.SearchStrategy[str]:
+    prefix = {"openai-chat": "chatcmpl-", "openai-responses": "resp_", "anthropic-messages": "msg_"}.get(fmt, "")
+    return st.from_regex(r"[A-Za-z0-9]{8,24}", fullmatch=True).map(lambda text: prefix + text)
+
+
+@st.composite
+def usages(draw: st.DrawFn, fmt: str) -> Usage:
+    cached = draw(st.integers(0, 1000))
+    written = draw(st.integers(0, 1000)) if fmt in {"anthropic-messages", ANY} else 0
+    reasoning = draw(st.integers(0, 1000)) if fmt != "anthropic-messages" else 0
+    return Usage(
+        draw(st.integers(0, 1000)) + cached + written,
+        draw(st.integers(0, 1000)) + reasoning,
+        cached,
+        reasoning,
+        written,
+    )
+
+
+@st.composite
+def _said(draw: st.DrawFn, fmt: str) -> list[Part]:
+    """The parts of one answer. Chat and Gemini keep no border between two texts, nor chat an order of kinds."""
+    thinking = draw(st.lists(_thinking(fmt), max_size=1))
+    texts = draw(st.lists(_texts(fmt), max_size=1))
+    more: list[Part] = []
+    if fmt == ANY:
+        more = draw(st.lists(_texts(fmt) | _thinking(fmt) | images("gemini") | _searches(), max_size=3))
+    elif fmt in {"openai-chat", "gemini"}:
+        more = draw(st.lists(_drawn(), max_size=1))
+    found = draw(st.lists(st.builds(Call, ids, odd_names if fmt == ANY else names, arguments), max_size=3))
+    calls = list({call.id: call for call in found}.values())
+    if fmt == ANY:
+        return draw(st.permutations([*thinking, *texts, *more, *calls]))
+    return [*thinking, *texts, *more, *calls]
+
+
+def _thinking(fmt: str) -> st.SearchStrategy[Part]:
+    if fmt in {"openai-chat", "gemini"}:
+        return words.map(Thinking)
+    return st.builds(Thinking, words, signatures("anthropic-messages" if fmt == ANY else fmt))
+
+
+def _texts(fmt: str) -> st.SearchStrategy[Part]:
+    if fmt != ANY:
+        return words.map(Text)
+    cited = st.builds(lambda name: Citation(url=f"https://host.example/{name}", title=name), names)
+    return st.builds(lambda text, found: Text(text, citations=found), words, st.lists(cited, max_size=2))
+
+
+def _drawn() -> st.SearchStrategy[Part]:
+    return blobs.map(lambda data: Media(kind="image", mime="image/png", data=data))
+
+
+def _searches() -> st.SearchStrategy[Part]:
+    found = st.lists(names.map(lambda name: Citation(url=f"https://host.example/{name}", title=name)), max_size=2)
+    return st.builds(lambda at, query, hits: Search(f"srvtoolu_{at}", query, hits), names, plain_words, found)
+
+
+# Streams.
+
+
+@st.composite
+def streams(draw: st.DrawFn, answer: Answer) -> list[Event]:
+    """`answer` in time: its texts in pieces, its blocks side by side, as no vendor but any vendor might send it."""
+    events = unfold(answer)
+    waiting = _blocks(events)
+    told: list[Event] = [events[0]]
+    opened = 0
+    running: list[list[Event]] = []
+    while opened < len(waiting) or running:
+        at = draw(st.integers(0, len(running)))
+        if at == len(running):
+            if opened == len(waiting):
+                continue
+            running.append(_in_pieces(draw, waiting[opened]))
+            opened += 1
+        told.append(running[at].pop(0))
+        if not running[at]:
+            del running[at]
+    return [*told, events[-1]]
+
+
+def _blocks(events: list[Event]) -> list[list[Event]]:
+    found: dict[int, list[Event]] = {}
+    for event in events:
+        if isinstance(event, Open | Delta | Close):
+            found.setdefault(event.block, []).append(event)
+    return list(found.values())
+
+
+def _in_pieces(draw: st.DrawFn, block: list[Event]) -> list[Event]:
+    out: list[Event] = []
+    for event in block:
+        if isinstance(event, Delta) and len(event.text) > 1:
+            cuts = sorted(draw(st.sets(st.integers(1, len(event.text) - 1), max_size=3)))
+            borders = [0, *cuts, len(event.text)]
+            out += [Delta(event.block, event.text[a:b]) for a, b in zip(borders, borders[1:], strict=False)]
+        else:
+            out.append(event)
+    return out
+
+
+def legal(events: list[Event]) -> None:
+    """What `wire.ir` says of a stream that ends well."""
+    assert isinstance(events[0], Begin)
+    assert isinstance(events[-1], End)
+    opened: dict[int, Part] = {}
+    closed: set[int] = set()
+    for event in events[1:-1]:
+        match event:
+            case Open():
+                assert event.block == len(opened), "blocks count from 0 in order of opening"
+                assert not getattr(event.part, "text", "") or isinstance(event.part, Media), "text comes in deltas"
+                assert not getattr(event.part, "arguments", ""), "arguments come in deltas"
+                opened[event.block] = event.part
+            case Delta():
+                assert event.text, "an empty delta"
+                assert event.block in opened
+                assert event.block not in closed
+                assert isinstance(opened[event.block], Text | Thinking | Call)
+            case Close():
+                assert event.block in opened
+                assert event.block not in closed
+                closed.add(event.block)
+            case _:
+                raise AssertionError(f"{event} within a stream")
+    assert closed == set(opened), "a block is never closed"
+
+
+@st.composite
+def chunked(draw: st.DrawFn, stream: bytes) -> list[bytes]:
+    """The same bytes in pieces of any size."""
+    cuts = sorted(draw(st.sets(st.integers(0, len(stream)), max_size=12)))
+    borders = [0, *cuts, len(stream)]
+    return [stream[a:b] for a, b in zip(borders, borders[1:], strict=False)]

@@ -1,0 +1,505 @@
+"""What each client's stream may look like, by the vendors' own protocol pages: a second opinion on what the writers do.
+
+`faults(format, stream)` is what is wrong with a whole stream, in words; nothing where it obeys.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+CHAT_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
+CLAUDE_REASONS = {
+    "end_turn",
+    "max_tokens",
+    "stop_sequence",
+    "tool_use",
+    "pause_turn",
+    "refusal",
+    "model_context_window_exceeded",
+}
+#: Which deltas a content block may get.
+CLAUDE_DELTAS = {
+    "text": {"text_delta", "citations_delta"},
+    "thinking": {"thinking_delta", "signature_delta"},
+    "tool_use": {"input_json_delta"},
+    "server_tool_use": {"input_json_delta"},
+}
+CLAUDE_WORDS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
+TERMINAL = {"response.completed", "response.incomplete", "response.failed", "error"}
+#: A Responses item's deltas, the event that repeats them whole, and the member of it that does.
+WHOLE = {
+    "response.output_text.delta": ("response.output_text.done", "text"),
+    "response.refusal.delta": ("response.refusal.done", "refusal"),
+    "response.reasoning_summary_text.delta": ("response.reasoning_summary_text.done", "text"),
+    "response.reasoning_text.delta": ("response.reasoning_text.done", "text"),
+    "response.function_call_arguments.delta": ("response.function_call_arguments.done", "arguments"),
+    "response.custom_tool_call_input.delta": ("response.custom_tool_call_input.done", "input"),
+}
+IDS = {
+    "message": "msg_",
+    "reasoning": "rs_",
+    "function_call": "fc_",
+    "custom_tool_call": "ctc_",
+    "web_search_call": "ws_",
+    "image_generation_call": "ig_",
+}
+
+
+class Frame(NamedTuple):
+    event: str
+    data: Any
+
+
+def faults(fmt: str, stream: bytes) -> list[str]:
+    bad: list[str] = []
+    frames = frames_in(stream, bad)
+    if not bad:
+        _RULES[fmt](frames, bad)
+    return bad
+
+
+def frames_in(stream: bytes, bad: list[str]) -> list[Frame]:
+    """Its frames, comments left out; what is no frame of one `event:` and `data:` lines goes to `bad`."""
+    found: list[Frame] = []
+    try:
+        text = stream.decode()
+    except UnicodeDecodeError as error:
+        bad.append(f"not UTF-8: {error}")
+        return []
+    if text and not text.endswith("\n\n"):
+        bad.append(f"ends within a frame: {text[-40:]!r}")
+    for block in text.split("\n\n")[:-1]:
+        event, data = "", []
+        for line in block.split("\n"):
+            name, colon, value = line.partition(": ")
+            if name == "event" and colon and not event:
+                event = value
+            elif name == "data" and colon:
+                data.append(value)
+            elif not line.startswith(":"):
+                bad.append(f"no line of a frame: {line[:80]!r}")
+        if not data:
+            if event:
+                bad.append(f"event {event} without data")
+            continue
+        try:
+            found.append(Frame(event, _decoded("\n".join(data))))
+        except ValueError as error:
+            bad.append(f"no JSON: {error}: {data[0][:80]!r}")
+    return found
+
+
+def _decoded(text: str) -> Any:
+    return text if text == "[DONE]" else json.loads(text, parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
+
+
+# OpenAI chat: A.1.
+
+
+def _chat(frames: list[Frame], bad: list[str], noun: str = "chat.completion.chunk") -> None:
+    chunks = [frame.data for frame in frames]
+    if any(frame.event for frame in frames):
+        bad.append("a chunk has an event name")
+    failed = bool(chunks) and isinstance(chunks[-1], dict) and "error" in chunks[-1]
+    if failed:
+        _openai_error(chunks.pop()["error"], bad)
+    elif not chunks or chunks.pop() != "[DONE]":
+        bad.append("[DONE] is not last")
+    if not all(isinstance(chunk, dict) for chunk in chunks):
+        bad.append("a chunk is no object, or [DONE] comes twice")
+        return
+    if any("error" in chunk for chunk in chunks):
+        bad.append("an error that is not last")
+    for member in ("id", "created", "model", "object"):
+        if len({chunk.get(member) for chunk in chunks}) > 1:
+            bad.append(f"{member} changes")
+    if chunks and (chunks[0].get("object") != noun or not chunks[0].get("id")):
+        bad.append(f"not a {noun} with an id")
+    choices = _Choices(bad, legacy=noun == "text_completion")
+    for chunk in chunks:
+        choices.take(chunk)
+    if not failed:
+        choices.end()
+
+
+class _Choices:
+    """What every choice has said so far."""
+
+    def __init__(self, bad: list[str], *, legacy: bool) -> None:
+        self.bad = bad
+        self.legacy = legacy
+        self.finished: dict[int, str] = {}
+        self.calls: dict[int, list[str]] = {}
+        self.begun: set[int] = set()
+        self.usage = 0
+
+    def take(self, chunk: dict[str, Any]) -> None:
+        for choice in chunk["choices"]:
+            self._choice(choice)
+        if isinstance(chunk.get("usage"), dict):
+            self.usage += 1
+            if self.begun - set(self.finished):
+                self.bad.append("usage before every choice has finished")
+        elif not chunk["choices"]:
+            self.bad.append("a chunk that says nothing")
+        if self.usage > 1:
+            self.bad.append("usage twice")
+
+    def _choice(self, choice: dict[str, Any]) -> None:
+        at = choice["index"]
+        delta = {"content": choice["text"]} if self.legacy else choice["delta"]
+        if at in self.finished and any(delta.values()):
+            self.bad.append(f"choice {at} goes on after it finished")
+        if not self.legacy and at not in self.begun and delta.get("role") != "assistant":
+            self.bad.append(f"choice {at} does not begin with its role")
+        if at in self.begun and "role" in delta:
+            self.bad.append("role twice")
+        self.begun.add(at)
+        if any(value is None for value in delta.values()):
+            self.bad.append(f"null in a delta: {delta}")
+        for word in ("content", "reasoning_content", "refusal"):
+            if not isinstance(delta.get(word, ""), str):
+                self.bad.append(f"{word} is no text")
+        for call in delta.get("tool_calls", ()):
+            self._call(self.calls.setdefault(at, []), call)
+        if (reason := choice.get("finish_reason")) is not None:
+            if at in self.finished:
+                self.bad.append("finish_reason twice")
+            if reason not in CHAT_REASONS:
+                self.bad.append(f"finish_reason {reason!r}")
+            if reason == "tool_calls" and not self.calls.get(at):
+                self.bad.append("tool_calls without a call")
+            self.finished[at] = reason
+
+    def _call(self, seen: list[str], call: dict[str, Any]) -> None:
+        at, kind = call["index"], call.get("type")
+        said = call.get("function") or call.get("custom") or {}
+        if at == len(seen):
+            if not call.get("id") or not said.get("name") or kind not in {"function", "custom"}:
+                self.bad.append(f"a call without id, type or name: {call}")
+            if call.get("id") in seen:
+                self.bad.append("one id for two calls")
+            seen.append(call.get("id", ""))
+        elif not 0 <= at < len(seen):
+            self.bad.append(f"call index {at} after {len(seen)} calls")
+        elif "id" in call or "name" in said:
+            self.bad.append("id or name of a call twice")
+        if not isinstance(said.get("arguments", said.get("input", "")), str):
+            self.bad.append("arguments are no text")
+
+    def end(self) -> None:
+        if not self.begun or self.begun - set(self.finished):
+            self.bad.append("a choice without finish_reason")
+
+
+def _completions(frames: list[Frame], bad: list[str]) -> None:
+    _chat(frames, bad, "text_completion")
+
+
+def _openai_error(error: Any, bad: list[str]) -> None:
+    if not isinstance(error, dict) or not error.get("message") or not error.get("type"):
+        bad.append(f"no OpenAI error: {error}")
+
+
+# OpenAI Responses: A.3.
+
+
+def _responses(frames: list[Frame], bad: list[str]) -> None:
+    events = [frame.data for frame in frames]
+    if not all(isinstance(event, dict) for event in events):
+        bad.append("an event is no object")
+        return
+    if any(frame.event != frame.data.get("type") for frame in frames):
+        bad.append("event name and type differ")
+    if [event.get("sequence_number") for event in events] != list(range(len(events))):
+        bad.append("sequence_number does not count from 0 by one")
+    types = [event["type"] for event in events]
+    if [kind for kind in types if kind in TERMINAL] != types[-1:]:
+        bad.append(f"not exactly one terminal event, last: {types[-3:]}")
+        return
+    last = events.pop()
+    if last["type"] == "error":
+        if not {"code", "message", "param"} <= set(last) or not last["message"]:
+            bad.append(f"no error event: {last}")
+    elif types[0] != "response.created":
+        bad.append("does not begin with response.created")
+    items = _Items(bad)
+    for event in events:
+        items.take(event)
+    if last["type"] != "error":
+        items.end(last)
+
+
+class _Items:
+    def __init__(self, bad: list[str]) -> None:
+        self.bad = bad
+        self.created: dict[str, Any] = {}
+        self.open: dict[int, dict[str, Any]] = {}
+        self.done: dict[int, dict[str, Any]] = {}
+        self.pieces: dict[tuple[Any, ...], list[str]] = {}
+        self.parts: set[tuple[Any, ...]] = set()
+        self.wholes: set[tuple[Any, ...]] = set()
+
+    def take(self, event: dict[str, Any]) -> None:
+        kind = event["type"]
+        if kind == "response.created":
+            self.created = event["response"]
+            self._snapshot(event["response"])
+        elif kind == "response.in_progress":
+            self._snapshot(event["response"])
+        elif kind == "response.output_item.added":
+            self._added(event["output_index"], event["item"])
+        elif kind == "response.output_item.done":
+            self._done(event["output_index"], event["item"])
+        else:
+            self._inside(kind, event)
+
+    def _snapshot(self, response: dict[str, Any]) -> None:
+        if response["status"] != "in_progress" or response["output"] or not response["id"]:
+            self.bad.append(f"a response that begins with {response['status']}, {response['output']}")
+        if response["id"] != self.created.get("id"):
+            self.bad.append("the response's id changes")
+
+    def _added(self, at: int, item: dict[str, Any]) -> None:
+        if at != len(self.open) + len(self.done):
+            self.bad.append(f"output_index {at} after {len(self.open) + len(self.done)} items")
+        if not item["id"].startswith(IDS.get(item["type"], "")) or item["id"] in self._ids():
+            self.bad.append(f"{item['type']} has the id {item['id']!r}")
+        self.open[at] = item
+
+    def _ids(self) -> set[str]:
+        return {item["id"] for item in (*self.open.values(), *self.done.values())}
+
+    def _done(self, at: int, item: dict[str, Any]) -> None:
+        begun = self.open.pop(at, None)
+        if begun is None:
+            self.bad.append(f"item {at} is done without being open")
+            return
+        for member in ("id", "type", "call_id", "name"):
+            if begun.get(member) != item.get(member):
+                self.bad.append(f"{member} of item {at} changes: {begun.get(member)!r}, {item.get(member)!r}")
+        self.done[at] = item
+        if not {key for key in self.pieces if key[1] == at} <= self.wholes:
+            self.bad.append(f"item {at} is done before its text is")
+        if {part for part in self.parts if part[1] == at}:
+            self.bad.append(f"item {at} is done before its part is")
+        for word in ("arguments", "input"):
+            said = [text for key, text in self.pieces.items() if key[1] == at]
+            if word in item and item["type"].endswith("tool_call" if word == "input" else "function_call"):
+                if item[word] != "".join("".join(text) for text in said):
+                    self.bad.append(f"item {at} says other {word} than its deltas")
+
+    def _inside(self, kind: str, event: dict[str, Any]) -> None:
+        at = event["output_index"]
+        if at not in self.open or event.get("item_id") != self.open[at]["id"]:
+            self.bad.append(f"{kind} for no open item: {at}, {event.get('item_id')}")
+            return
+        inner = event.get("content_index", event.get("summary_index"))
+        if kind.endswith("_part.added"):
+            self.parts.add((kind.split(".")[1], at, inner))
+        elif kind.endswith("_part.done"):
+            if (kind.split(".")[1], at, inner) not in self.parts:
+                self.bad.append(f"{kind} of a part that is not open")
+            self.parts.discard((kind.split(".")[1], at, inner))
+        elif kind in WHOLE:
+            done, _ = WHOLE[kind]
+            if not event["delta"]:
+                self.bad.append("an empty delta")
+            if "_text" in kind or "refusal" in kind:
+                self._in_part(kind, at, inner)
+            self.pieces.setdefault((done, at, inner), []).append(event["delta"])
+        else:
+            self._whole(kind, at, inner, event)
+
+    def _in_part(self, kind: str, at: int, inner: Any) -> None:
+        holder = "reasoning_summary_part" if "summary" in kind else "content_part"
+        if (holder, at, inner) not in self.parts:
+            self.bad.append(f"{kind} outside of a part")
+
+    def _whole(self, kind: str, at: int, inner: Any, event: dict[str, Any]) -> None:
+        for done, member in WHOLE.values():
+            if kind == done:
+                if event[member] != "".join(self.pieces.get((done, at, inner), [])):
+                    self.bad.append(f"{kind} differs from its deltas")
+                if (done, at, inner) in self.wholes:
+                    self.bad.append(f"{kind} twice")
+                self.wholes.add((done, at, inner))
+
+    def end(self, last: dict[str, Any]) -> None:
+        response = last["response"]
+        if last["type"] != f"response.{response['status']}":
+            self.bad.append(f"{last['type']} with status {response['status']}")
+        if response["id"] != self.created.get("id"):
+            self.bad.append("the response's id changes")
+        if last["type"] == "response.failed":
+            if not (response.get("error") or {}).get("message"):
+                self.bad.append("failed without an error")
+            return
+        if self.open:
+            self.bad.append(f"items never done: {sorted(self.open)}")
+        if response["output"] != [self.done[at] for at in sorted(self.done)]:
+            self.bad.append("the output is not what the items were")
+        if last["type"] == "response.incomplete" and not (response["incomplete_details"] or {}).get("reason"):
+            self.bad.append("incomplete without a reason")
+        usage = response.get("usage")
+        if usage is not None and not {"input_tokens_details", "output_tokens_details"} <= set(usage):
+            self.bad.append("usage without its details")
+
+
+# Anthropic Messages: A.4.
+
+
+def _claude(frames: list[Frame], bad: list[str]) -> None:
+    if any(not isinstance(frame.data, dict) or frame.event != frame.data.get("type") for frame in frames):
+        bad.append("event name and type differ")
+        return
+    events = [frame.data for frame in frames if frame.data["type"] != "ping"]
+    types = [event["type"] for event in events]
+    if types[-1:] == ["error"]:
+        error = events.pop().get("error")
+        if not isinstance(error, dict) or not error.get("type") or not error.get("message"):
+            bad.append(f"no error: {error}")
+    elif types[-2:] != ["message_delta", "message_stop"]:
+        bad.append(f"does not end with message_delta and message_stop: {types[-2:]}")
+    for single in ("message_start", "message_delta", "message_stop", "error"):
+        if types.count(single) > 1:
+            bad.append(f"{single} twice")
+    if events and types[0] != "message_start":
+        bad.append(f"begins with {types[0]}")
+    blocks = _Blocks(bad)
+    for event in events:
+        blocks.take(event)
+
+
+class _Blocks:
+    def __init__(self, bad: list[str]) -> None:
+        self.bad = bad
+        self.kinds: list[str] = []
+        self.now: int | None = None
+        self.signed = False
+        self.pieces: list[str] = []
+
+    def take(self, event: dict[str, Any]) -> None:
+        match event["type"]:
+            case "message_start":
+                message = event["message"]
+                if not message["id"] or message["content"] or message["role"] != "assistant" or not message["usage"]:
+                    self.bad.append(f"message_start: {message}")
+            case "content_block_start":
+                self._start(event["index"], event["content_block"])
+            case "content_block_delta":
+                self._delta(event["index"], event["delta"])
+            case "content_block_stop":
+                self._stop(event["index"])
+            case "message_delta":
+                if self.now is not None:
+                    self.bad.append("message_delta within a block")
+                reason = event["delta"]["stop_reason"]
+                if reason not in CLAUDE_REASONS or not isinstance(event["usage"]["output_tokens"], int):
+                    self.bad.append(f"message_delta: {event}")
+                if reason == "tool_use" and "tool_use" not in self.kinds:
+                    self.bad.append("tool_use without a call")
+            case "message_stop":
+                pass
+            case other:
+                self.bad.append(f"an event {other}")
+
+    def _start(self, at: int, block: dict[str, Any]) -> None:
+        if self.now is not None or at != len(self.kinds):
+            self.bad.append(f"block {at} starts in {self.now}, after {len(self.kinds)}")
+        kind = block["type"]
+        if kind in {"tool_use", "server_tool_use"} and (block["input"] != {} or not block["id"] or not block["name"]):
+            self.bad.append(f"a call begins with {block}")
+        if kind in {"text", "thinking"} and block[kind]:
+            self.bad.append(f"{kind} begins with text")
+        self.kinds.append(kind)
+        self.now, self.signed, self.pieces = at, False, []
+
+    def _delta(self, at: int, delta: dict[str, Any]) -> None:
+        kind = delta["type"]
+        if at != self.now:
+            self.bad.append(f"a delta of block {at} in {self.now}")
+        elif kind not in CLAUDE_DELTAS.get(self.kinds[at], ()):
+            self.bad.append(f"{kind} in a block of {self.kinds[at]}")
+        if self.signed:
+            self.bad.append("a delta after the signature")
+        self.signed = kind == "signature_delta"
+        if self.signed and not delta["signature"]:
+            self.bad.append("an empty signature")
+        if kind in CLAUDE_WORDS and not delta[CLAUDE_WORDS[kind]]:
+            self.bad.append(f"an empty {kind}")
+        if kind == "input_json_delta":
+            self.pieces.append(delta["partial_json"])
+
+    def _stop(self, at: int) -> None:
+        if at != self.now:
+            self.bad.append(f"block {at} stops in {self.now}")
+        self.now = None
+
+
+# Gemini: A.5.
+
+
+def _gemini(frames: list[Frame], bad: list[str]) -> None:
+    chunks = [frame.data for frame in frames]
+    if not all(isinstance(chunk, dict) for chunk in chunks):
+        bad.append("a chunk is no object")
+        return
+    failed = bool(chunks) and "error" in chunks[-1]
+    if failed:
+        error = chunks.pop()["error"]
+        if not isinstance(error, dict) or not {"code", "message", "status"} <= set(error):
+            bad.append(f"no Google error: {error}")
+    if any("error" in chunk for chunk in chunks):
+        bad.append("an error that is not last")
+    finished: set[int] = set()
+    begun: set[int] = set()
+    for chunk in chunks:
+        for candidate in chunk.get("candidates", ()):
+            begun.add(candidate["index"])
+            _candidate(candidate, finished, bad)
+        if not {"candidates", "usageMetadata", "promptFeedback"} & set(chunk):
+            bad.append(f"a chunk that says nothing: {chunk}")
+    blocked = any("promptFeedback" in chunk for chunk in chunks)
+    if not failed and not blocked and (not begun or begun - finished):
+        bad.append("a candidate without finishReason")
+    for member in ("responseId", "modelVersion"):
+        if len({chunk.get(member) for chunk in chunks}) > 1:
+            bad.append(f"{member} changes")
+
+
+def _candidate(candidate: dict[str, Any], finished: set[int], bad: list[str]) -> None:
+    at = candidate["index"]
+    content = candidate.get("content") or {}
+    if at in finished:
+        bad.append(f"candidate {at} goes on after it finished")
+    if content and content.get("role") != "model":
+        bad.append(f"role {content.get('role')!r}")
+    for part in content.get("parts", ()):
+        known = {"text", "functionCall", "inlineData", "fileData", "executableCode", "codeExecutionResult"} & set(part)
+        if len(known) != 1:
+            bad.append(f"a part of {sorted(part)}")
+        call = part.get("functionCall")
+        if call is not None and (not call.get("name") or not isinstance(call.get("args", {}), dict)):
+            bad.append(f"functionCall {call}")
+        if not isinstance(part.get("text", ""), str):
+            bad.append("text is no text")
+    if "finishReason" in candidate:
+        if not isinstance(candidate["finishReason"], str) or not candidate["finishReason"].isupper():
+            bad.append(f"finishReason {candidate['finishReason']!r}")
+        finished.add(at)
+
+
+_RULES: dict[str, Callable[[list[Frame], list[str]], None]] = {
+    "openai-chat": _chat,
+    "openai-completions": _completions,
+    "openai-responses": _responses,
+    "anthropic-messages": _claude,
+    "gemini": _gemini,
+}
