@@ -32,7 +32,7 @@ SILENT = {
         sse(chat(content=None, tool_calls=[], refusal=None)),
         sse({"choices": []}),
         sse({"choices": None, "error": None}),
-        sse({"prompt_filter_results": []}),
+        sse({"choices": [], "prompt_filter_results": []}),
     ],
     "openai-responses": [
         b": waiting\r\n\r\n",
@@ -50,6 +50,7 @@ SPEAKING = {
         sse(chat(tool_calls=[{"index": 0}])),
         sse({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}),
         sse({"choices": [{"text": "H"}]}),
+        sse({"n": 1}),
         sse("[DONE]"),
         sse(chat(content='"error"')),
         b"data: what is this\n\n",

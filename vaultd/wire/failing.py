@@ -85,7 +85,7 @@ class _Choice(msgspec.Struct):
 
 
 class _Chunk(msgspec.Struct):
-    choices: list[_Choice] | None = None
+    choices: list[_Choice] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class _Event(msgspec.Struct):
@@ -192,6 +192,8 @@ def _chat(frame: bytes) -> Verdict:
         choices = _chunk.decode(data).choices
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "go"  # `[DONE]`, and what nobody knows
+    if choices is msgspec.UNSET:
+        return "go"
     for choice in choices or ():
         if choice.finish_reason != _NULL or choice.message or choice.text:
             return "go"
