@@ -1,4 +1,4 @@
-"""Recorded answers of real vendors, replayed through a running daemon: every client is told all that the vendor said."""
+"""Recorded answers of real vendors, replayed through a running daemon: every client is told all the vendor said."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Cases from the history of other relays' bugs, each through a running daemon: given this, the vendor or the client must
-be told that."""
+"""Cases from the history of other relays' bugs, each through a running daemon: given this, that must be told."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import copy
 import importlib
+import itertools
 import os
 from typing import Any, Final
 
@@ -66,19 +67,16 @@ TARGET: Final = Target(model=MODEL)
 
 #: Members of a request that a format has a word for, beside the conversation and its tools.
 CARRIED: Final[dict[str, frozenset[str]]] = {
-    "openai-chat": frozenset(
-        "max_output temperature top_p top_k stop n seed presence_penalty frequency_penalty logprobs top_logprobs "
-        "parallel verbosity modalities image user cache_key tier metadata output reasoning".split()
-    ),
-    "openai-responses": frozenset(
-        "max_output temperature top_p top_logprobs parallel verbosity user cache_key tier metadata output "
-        "reasoning".split()
-    ),
-    "anthropic-messages": frozenset("temperature top_k stop parallel user reasoning".split()),
-    "gemini": frozenset(
-        "max_output temperature top_p top_k stop n seed presence_penalty frequency_penalty modalities image output "
-        "reasoning".split()
-    ),
+    fmt: frozenset(said.split())
+    for fmt, said in {
+        "openai-chat": """max_output temperature top_p top_k stop n seed presence_penalty frequency_penalty parallel
+            verbosity modalities image user cache_key tier metadata output reasoning""",
+        "openai-responses": """max_output temperature top_p parallel verbosity user cache_key tier metadata output
+            reasoning""",
+        "anthropic-messages": "temperature top_k stop parallel user reasoning",
+        "gemini": """max_output temperature top_p top_k stop n seed presence_penalty frequency_penalty modalities image
+            output reasoning""",
+    }.items()
 }
 
 
@@ -443,7 +441,7 @@ def _in_pieces(draw: st.DrawFn, block: list[Event]) -> list[Event]:
         if isinstance(event, Delta) and len(event.text) > 1:
             cuts = sorted(draw(st.sets(st.integers(1, len(event.text) - 1), max_size=3)))
             borders = [0, *cuts, len(event.text)]
-            out += [Delta(event.block, event.text[a:b]) for a, b in zip(borders, borders[1:], strict=False)]
+            out += [Delta(event.block, event.text[a:b]) for a, b in itertools.pairwise(borders)]
         else:
             out.append(event)
     return out
@@ -481,4 +479,4 @@ def chunked(draw: st.DrawFn, stream: bytes) -> list[bytes]:
     """The same bytes in pieces of any size."""
     cuts = sorted(draw(st.sets(st.integers(0, len(stream)), max_size=12)))
     borders = [0, *cuts, len(stream)]
-    return [stream[a:b] for a, b in zip(borders, borders[1:], strict=False)]
+    return [stream[a:b] for a, b in itertools.pairwise(borders)]

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
+
+from frames import Faults, Frame, frames_in
 
 CHAT_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
 CLAUDE_REASONS = {
@@ -47,65 +48,20 @@ IDS = {
 }
 
 
-class Frame(NamedTuple):
-    event: str
-    data: Any
-
-
 def faults(fmt: str, stream: bytes) -> list[str]:
-    bad: list[str] = []
+    bad = Faults()
     frames = frames_in(stream, bad)
     if not bad:
         _RULES[fmt](frames, bad)
     return bad
 
 
-def frames_in(stream: bytes, bad: list[str]) -> list[Frame]:
-    """Its frames, comments left out; what is no frame of one `event:` and `data:` lines goes to `bad`."""
-    found: list[Frame] = []
-    try:
-        text = stream.decode()
-    except UnicodeDecodeError as error:
-        bad.append(f"not UTF-8: {error}")
-        return []
-    if text and not text.endswith("\n\n"):
-        bad.append(f"ends within a frame: {text[-40:]!r}")
-    for block in text.split("\n\n")[:-1]:
-        event, data = "", []
-        for line in block.split("\n"):
-            name, colon, value = line.partition(": ")
-            if name == "event" and colon and not event:
-                event = value
-            elif name == "data" and colon:
-                data.append(value)
-            elif not line.startswith(":"):
-                bad.append(f"no line of a frame: {line[:80]!r}")
-        if not data:
-            if event:
-                bad.append(f"event {event} without data")
-            continue
-        try:
-            found.append(Frame(event, _decoded("\n".join(data))))
-        except ValueError as error:
-            bad.append(f"no JSON: {error}: {data[0][:80]!r}")
-    return found
-
-
-def _decoded(text: str) -> Any:
-    return text if text == "[DONE]" else json.loads(text, parse_constant=_refuse)
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
-
-
 # OpenAI chat: A.1.
 
 
-def _chat(frames: list[Frame], bad: list[str], noun: str = "chat.completion.chunk") -> None:
+def _chat(frames: list[Frame], bad: Faults, noun: str = "chat.completion.chunk") -> None:
     chunks = [frame.data for frame in frames]
-    if any(frame.event for frame in frames):
-        bad.append("a chunk has an event name")
+    bad.where(any(frame.event for frame in frames), "a chunk has an event name")
     failed = bool(chunks) and isinstance(chunks[-1], dict) and "error" in chunks[-1]
     if failed:
         _openai_error(chunks.pop()["error"], bad)
@@ -114,13 +70,10 @@ def _chat(frames: list[Frame], bad: list[str], noun: str = "chat.completion.chun
     if not all(isinstance(chunk, dict) for chunk in chunks):
         bad.append("a chunk is no object, or [DONE] comes twice")
         return
-    if any("error" in chunk for chunk in chunks):
-        bad.append("an error that is not last")
+    bad.where(any("error" in chunk for chunk in chunks), "an error that is not last")
     for member in ("id", "created", "model", "object"):
-        if len({chunk.get(member) for chunk in chunks}) > 1:
-            bad.append(f"{member} changes")
-    if chunks and (chunks[0].get("object") != noun or not chunks[0].get("id")):
-        bad.append(f"not a {noun} with an id")
+        bad.where(len({chunk.get(member) for chunk in chunks}) > 1, f"{member} changes")
+    bad.where(chunks and (chunks[0].get("object") != noun or not chunks[0].get("id")), f"not a {noun} with an id")
     choices = _Choices(bad, legacy=noun == "text_completion")
     for chunk in chunks:
         choices.take(chunk)
@@ -131,7 +84,7 @@ def _chat(frames: list[Frame], bad: list[str], noun: str = "chat.completion.chun
 class _Choices:
     """What every choice has said so far."""
 
-    def __init__(self, bad: list[str], *, legacy: bool) -> None:
+    def __init__(self, bad: Faults, *, legacy: bool) -> None:
         self.bad = bad
         self.legacy = legacy
         self.finished: dict[int, str] = {}
@@ -148,77 +101,72 @@ class _Choices:
                 self.bad.append("usage before every choice has finished")
         elif not chunk["choices"]:
             self.bad.append("a chunk that says nothing")
-        if self.usage > 1:
-            self.bad.append("usage twice")
+        self.bad.where(self.usage > 1, "usage twice")
 
     def _choice(self, choice: dict[str, Any]) -> None:
         at = choice["index"]
         delta = {"content": choice["text"]} if self.legacy else choice["delta"]
-        if at in self.finished and any(delta.values()):
-            self.bad.append(f"choice {at} goes on after it finished")
-        if not self.legacy and at not in self.begun and delta.get("role") != "assistant":
-            self.bad.append(f"choice {at} does not begin with its role")
-        if at in self.begun and "role" in delta:
-            self.bad.append("role twice")
+        self.bad.where(at in self.finished and any(delta.values()), f"choice {at} goes on after it finished")
+        self.bad.where(
+            not self.legacy and at not in self.begun and delta.get("role") != "assistant",
+            f"choice {at} does not begin with its role",
+        )
+        self.bad.where(at in self.begun and "role" in delta, "role twice")
         self.begun.add(at)
-        if any(value is None for value in delta.values()):
-            self.bad.append(f"null in a delta: {delta}")
+        self.bad.where(any(value is None for value in delta.values()), f"null in a delta: {delta}")
         for word in ("content", "reasoning_content", "refusal"):
-            if not isinstance(delta.get(word, ""), str):
-                self.bad.append(f"{word} is no text")
+            self.bad.where(not isinstance(delta.get(word, ""), str), f"{word} is no text")
         for call in delta.get("tool_calls", ()):
             self._call(self.calls.setdefault(at, []), call)
         if (reason := choice.get("finish_reason")) is not None:
-            if at in self.finished:
-                self.bad.append("finish_reason twice")
-            if reason not in CHAT_REASONS:
-                self.bad.append(f"finish_reason {reason!r}")
-            if reason == "tool_calls" and not self.calls.get(at):
-                self.bad.append("tool_calls without a call")
+            self.bad.where(at in self.finished, "finish_reason twice")
+            self.bad.where(reason not in CHAT_REASONS, f"finish_reason {reason!r}")
+            self.bad.where(reason == "tool_calls" and not self.calls.get(at), "tool_calls without a call")
             self.finished[at] = reason
 
     def _call(self, seen: list[str], call: dict[str, Any]) -> None:
         at, kind = call["index"], call.get("type")
         said = call.get("function") or call.get("custom") or {}
         if at == len(seen):
-            if not call.get("id") or not said.get("name") or kind not in {"function", "custom"}:
-                self.bad.append(f"a call without id, type or name: {call}")
-            if call.get("id") in seen:
-                self.bad.append("one id for two calls")
+            self.bad.where(
+                not call.get("id") or not said.get("name") or kind not in {"function", "custom"},
+                f"a call without id, type or name: {call}",
+            )
+            self.bad.where(call.get("id") in seen, "one id for two calls")
             seen.append(call.get("id", ""))
         elif not 0 <= at < len(seen):
             self.bad.append(f"call index {at} after {len(seen)} calls")
         elif "id" in call or "name" in said:
             self.bad.append("id or name of a call twice")
-        if not isinstance(said.get("arguments", said.get("input", "")), str):
-            self.bad.append("arguments are no text")
+        self.bad.where(not isinstance(said.get("arguments", said.get("input", "")), str), "arguments are no text")
 
     def end(self) -> None:
-        if not self.begun or self.begun - set(self.finished):
-            self.bad.append("a choice without finish_reason")
+        self.bad.where(not self.begun or self.begun - set(self.finished), "a choice without finish_reason")
 
 
-def _completions(frames: list[Frame], bad: list[str]) -> None:
+def _completions(frames: list[Frame], bad: Faults) -> None:
     _chat(frames, bad, "text_completion")
 
 
-def _openai_error(error: Any, bad: list[str]) -> None:
-    if not isinstance(error, dict) or not error.get("message") or not error.get("type"):
-        bad.append(f"no OpenAI error: {error}")
+def _openai_error(error: Any, bad: Faults) -> None:
+    bad.where(
+        not isinstance(error, dict) or not error.get("message") or not error.get("type"), f"no OpenAI error: {error}"
+    )
 
 
 # OpenAI Responses: A.3.
 
 
-def _responses(frames: list[Frame], bad: list[str]) -> None:
+def _responses(frames: list[Frame], bad: Faults) -> None:
     events = [frame.data for frame in frames]
     if not all(isinstance(event, dict) for event in events):
         bad.append("an event is no object")
         return
-    if any(frame.event != frame.data.get("type") for frame in frames):
-        bad.append("event name and type differ")
-    if [event.get("sequence_number") for event in events] != list(range(len(events))):
-        bad.append("sequence_number does not count from 0 by one")
+    bad.where(any(frame.event != frame.data.get("type") for frame in frames), "event name and type differ")
+    bad.where(
+        [event.get("sequence_number") for event in events] != list(range(len(events))),
+        "sequence_number does not count from 0 by one",
+    )
     types = [event["type"] for event in events]
     if [kind for kind in types if kind in TERMINAL] != types[-1:]:
         bad.append(f"not exactly one terminal event, last: {types[-3:]}")
@@ -237,7 +185,7 @@ def _responses(frames: list[Frame], bad: list[str]) -> None:
 
 
 class _Items:
-    def __init__(self, bad: list[str]) -> None:
+    def __init__(self, bad: Faults) -> None:
         self.bad = bad
         self.created: dict[str, Any] = {}
         self.open: dict[int, dict[str, Any]] = {}
@@ -261,16 +209,20 @@ class _Items:
             self._inside(kind, event)
 
     def _snapshot(self, response: dict[str, Any]) -> None:
-        if response["status"] != "in_progress" or response["output"] or not response["id"]:
-            self.bad.append(f"a response that begins with {response['status']}, {response['output']}")
-        if response["id"] != self.created.get("id"):
-            self.bad.append("the response's id changes")
+        self.bad.where(
+            response["status"] != "in_progress" or response["output"] or not response["id"],
+            f"a response that begins with {response['status']}, {response['output']}",
+        )
+        self.bad.where(response["id"] != self.created.get("id"), "the response's id changes")
 
     def _added(self, at: int, item: dict[str, Any]) -> None:
-        if at != len(self.open) + len(self.done):
-            self.bad.append(f"output_index {at} after {len(self.open) + len(self.done)} items")
-        if not item["id"].startswith(IDS.get(item["type"], "")) or item["id"] in self._ids():
-            self.bad.append(f"{item['type']} has the id {item['id']!r}")
+        self.bad.where(
+            at != len(self.open) + len(self.done), f"output_index {at} after {len(self.open) + len(self.done)} items"
+        )
+        self.bad.where(
+            not item["id"].startswith(IDS.get(item["type"], "")) or item["id"] in self._ids(),
+            f"{item['type']} has the id {item['id']!r}",
+        )
         self.open[at] = item
 
     def _ids(self) -> set[str]:
@@ -282,18 +234,19 @@ class _Items:
             self.bad.append(f"item {at} is done without being open")
             return
         for member in ("id", "type", "call_id", "name"):
-            if begun.get(member) != item.get(member):
-                self.bad.append(f"{member} of item {at} changes: {begun.get(member)!r}, {item.get(member)!r}")
+            self.bad.where(
+                begun.get(member) != item.get(member),
+                f"{member} of item {at} changes: {begun.get(member)!r}, {item.get(member)!r}",
+            )
         self.done[at] = item
-        if not {key for key in self.pieces if key[1] == at} <= self.wholes:
-            self.bad.append(f"item {at} is done before its text is")
-        if {part for part in self.parts if part[1] == at}:
-            self.bad.append(f"item {at} is done before its part is")
-        for word in ("arguments", "input"):
-            said = [text for key, text in self.pieces.items() if key[1] == at]
-            if word in item and item["type"].endswith("tool_call" if word == "input" else "function_call"):
-                if item[word] != "".join("".join(text) for text in said):
-                    self.bad.append(f"item {at} says other {word} than its deltas")
+        self.bad.where(
+            not {key for key in self.pieces if key[1] == at} <= self.wholes, f"item {at} is done before its text is"
+        )
+        self.bad.where({part for part in self.parts if part[1] == at}, f"item {at} is done before its part is")
+        spoken = {"function_call": "arguments", "custom_tool_call": "input"}.get(item["type"])
+        if spoken:
+            said = "".join("".join(text) for key, text in self.pieces.items() if key[1] == at)
+            self.bad.where(item[spoken] != said, f"item {at} says other {spoken} than its deltas")
 
     def _inside(self, kind: str, event: dict[str, Any]) -> None:
         at = event["output_index"]
@@ -304,13 +257,11 @@ class _Items:
         if kind.endswith("_part.added"):
             self.parts.add((kind.split(".")[1], at, inner))
         elif kind.endswith("_part.done"):
-            if (kind.split(".")[1], at, inner) not in self.parts:
-                self.bad.append(f"{kind} of a part that is not open")
+            self.bad.where((kind.split(".")[1], at, inner) not in self.parts, f"{kind} of a part that is not open")
             self.parts.discard((kind.split(".")[1], at, inner))
         elif kind in WHOLE:
             done, _ = WHOLE[kind]
-            if not event["delta"]:
-                self.bad.append("an empty delta")
+            self.bad.where(not event["delta"], "an empty delta")
             if "_text" in kind or "refusal" in kind:
                 self._in_part(kind, at, inner)
             self.pieces.setdefault((done, at, inner), []).append(event["delta"])
@@ -319,43 +270,46 @@ class _Items:
 
     def _in_part(self, kind: str, at: int, inner: Any) -> None:
         holder = "reasoning_summary_part" if "summary" in kind else "content_part"
-        if (holder, at, inner) not in self.parts:
-            self.bad.append(f"{kind} outside of a part")
+        self.bad.where((holder, at, inner) not in self.parts, f"{kind} outside of a part")
 
     def _whole(self, kind: str, at: int, inner: Any, event: dict[str, Any]) -> None:
         for done, member in WHOLE.values():
             if kind == done:
-                if event[member] != "".join(self.pieces.get((done, at, inner), [])):
-                    self.bad.append(f"{kind} differs from its deltas")
-                if (done, at, inner) in self.wholes:
-                    self.bad.append(f"{kind} twice")
+                self.bad.where(
+                    event[member] != "".join(self.pieces.get((done, at, inner), [])), f"{kind} differs from its deltas"
+                )
+                self.bad.where((done, at, inner) in self.wholes, f"{kind} twice")
                 self.wholes.add((done, at, inner))
 
     def end(self, last: dict[str, Any]) -> None:
         response = last["response"]
-        if last["type"] != f"response.{response['status']}":
-            self.bad.append(f"{last['type']} with status {response['status']}")
-        if response["id"] != self.created.get("id"):
-            self.bad.append("the response's id changes")
+        self.bad.where(
+            last["type"] != f"response.{response['status']}", f"{last['type']} with status {response['status']}"
+        )
+        self.bad.where(response["id"] != self.created.get("id"), "the response's id changes")
         if last["type"] == "response.failed":
             if not (response.get("error") or {}).get("message"):
                 self.bad.append("failed without an error")
             return
-        if self.open:
-            self.bad.append(f"items never done: {sorted(self.open)}")
-        if response["output"] != [self.done[at] for at in sorted(self.done)]:
-            self.bad.append("the output is not what the items were")
-        if last["type"] == "response.incomplete" and not (response["incomplete_details"] or {}).get("reason"):
-            self.bad.append("incomplete without a reason")
+        self.bad.where(self.open, f"items never done: {sorted(self.open)}")
+        self.bad.where(
+            response["output"] != [self.done[at] for at in sorted(self.done)], "the output is not what the items were"
+        )
+        self.bad.where(
+            last["type"] == "response.incomplete" and not (response["incomplete_details"] or {}).get("reason"),
+            "incomplete without a reason",
+        )
         usage = response.get("usage")
-        if usage is not None and not {"input_tokens_details", "output_tokens_details"} <= set(usage):
-            self.bad.append("usage without its details")
+        self.bad.where(
+            usage is not None and not {"input_tokens_details", "output_tokens_details"} <= set(usage),
+            "usage without its details",
+        )
 
 
 # Anthropic Messages: A.4.
 
 
-def _claude(frames: list[Frame], bad: list[str]) -> None:
+def _claude(frames: list[Frame], bad: Faults) -> None:
     if any(not isinstance(frame.data, dict) or frame.event != frame.data.get("type") for frame in frames):
         bad.append("event name and type differ")
         return
@@ -368,17 +322,15 @@ def _claude(frames: list[Frame], bad: list[str]) -> None:
     elif types[-2:] != ["message_delta", "message_stop"]:
         bad.append(f"does not end with message_delta and message_stop: {types[-2:]}")
     for single in ("message_start", "message_delta", "message_stop", "error"):
-        if types.count(single) > 1:
-            bad.append(f"{single} twice")
-    if events and types[0] != "message_start":
-        bad.append(f"begins with {types[0]}")
+        bad.where(types.count(single) > 1, f"{single} twice")
+    bad.where(events and types[0] != "message_start", f"begins with {types[0]}")
     blocks = _Blocks(bad)
     for event in events:
         blocks.take(event)
 
 
 class _Blocks:
-    def __init__(self, bad: list[str]) -> None:
+    def __init__(self, bad: Faults) -> None:
         self.bad = bad
         self.kinds: list[str] = []
         self.now: int | None = None
@@ -389,8 +341,10 @@ class _Blocks:
         match event["type"]:
             case "message_start":
                 message = event["message"]
-                if not message["id"] or message["content"] or message["role"] != "assistant" or not message["usage"]:
-                    self.bad.append(f"message_start: {message}")
+                self.bad.where(
+                    not message["id"] or message["content"] or message["role"] != "assistant" or not message["usage"],
+                    f"message_start: {message}",
+                )
             case "content_block_start":
                 self._start(event["index"], event["content_block"])
             case "content_block_delta":
@@ -398,26 +352,28 @@ class _Blocks:
             case "content_block_stop":
                 self._stop(event["index"])
             case "message_delta":
-                if self.now is not None:
-                    self.bad.append("message_delta within a block")
+                self.bad.where(self.now is not None, "message_delta within a block")
                 reason = event["delta"]["stop_reason"]
-                if reason not in CLAUDE_REASONS or not isinstance(event["usage"]["output_tokens"], int):
-                    self.bad.append(f"message_delta: {event}")
-                if reason == "tool_use" and "tool_use" not in self.kinds:
-                    self.bad.append("tool_use without a call")
+                self.bad.where(
+                    reason not in CLAUDE_REASONS or not isinstance(event["usage"]["output_tokens"], int),
+                    f"message_delta: {event}",
+                )
+                self.bad.where(reason == "tool_use" and "tool_use" not in self.kinds, "tool_use without a call")
             case "message_stop":
                 pass
             case other:
                 self.bad.append(f"an event {other}")
 
     def _start(self, at: int, block: dict[str, Any]) -> None:
-        if self.now is not None or at != len(self.kinds):
-            self.bad.append(f"block {at} starts in {self.now}, after {len(self.kinds)}")
+        self.bad.where(
+            self.now is not None or at != len(self.kinds), f"block {at} starts in {self.now}, after {len(self.kinds)}"
+        )
         kind = block["type"]
-        if kind in {"tool_use", "server_tool_use"} and (block["input"] != {} or not block["id"] or not block["name"]):
-            self.bad.append(f"a call begins with {block}")
-        if kind in {"text", "thinking"} and block[kind]:
-            self.bad.append(f"{kind} begins with text")
+        self.bad.where(
+            kind in {"tool_use", "server_tool_use"} and (block["input"] != {} or not block["id"] or not block["name"]),
+            f"a call begins with {block}",
+        )
+        self.bad.where(kind in {"text", "thinking"} and block[kind], f"{kind} begins with text")
         self.kinds.append(kind)
         self.now, self.signed, self.pieces = at, False, []
 
@@ -427,26 +383,22 @@ class _Blocks:
             self.bad.append(f"a delta of block {at} in {self.now}")
         elif kind not in CLAUDE_DELTAS.get(self.kinds[at], ()):
             self.bad.append(f"{kind} in a block of {self.kinds[at]}")
-        if self.signed:
-            self.bad.append("a delta after the signature")
+        self.bad.where(self.signed, "a delta after the signature")
         self.signed = kind == "signature_delta"
-        if self.signed and not delta["signature"]:
-            self.bad.append("an empty signature")
-        if kind in CLAUDE_WORDS and not delta[CLAUDE_WORDS[kind]]:
-            self.bad.append(f"an empty {kind}")
+        self.bad.where(self.signed and not delta["signature"], "an empty signature")
+        self.bad.where(kind in CLAUDE_WORDS and not delta[CLAUDE_WORDS[kind]], f"an empty {kind}")
         if kind == "input_json_delta":
             self.pieces.append(delta["partial_json"])
 
     def _stop(self, at: int) -> None:
-        if at != self.now:
-            self.bad.append(f"block {at} stops in {self.now}")
+        self.bad.where(at != self.now, f"block {at} stops in {self.now}")
         self.now = None
 
 
 # Gemini: A.5.
 
 
-def _gemini(frames: list[Frame], bad: list[str]) -> None:
+def _gemini(frames: list[Frame], bad: Faults) -> None:
     chunks = [frame.data for frame in frames]
     if not all(isinstance(chunk, dict) for chunk in chunks):
         bad.append("a chunk is no object")
@@ -454,49 +406,48 @@ def _gemini(frames: list[Frame], bad: list[str]) -> None:
     failed = bool(chunks) and "error" in chunks[-1]
     if failed:
         error = chunks.pop()["error"]
-        if not isinstance(error, dict) or not {"code", "message", "status"} <= set(error):
-            bad.append(f"no Google error: {error}")
-    if any("error" in chunk for chunk in chunks):
-        bad.append("an error that is not last")
+        bad.where(
+            not isinstance(error, dict) or not {"code", "message", "status"} <= set(error), f"no Google error: {error}"
+        )
+    bad.where(any("error" in chunk for chunk in chunks), "an error that is not last")
     finished: set[int] = set()
     begun: set[int] = set()
     for chunk in chunks:
         for candidate in chunk.get("candidates", ()):
             begun.add(candidate["index"])
             _candidate(candidate, finished, bad)
-        if not {"candidates", "usageMetadata", "promptFeedback"} & set(chunk):
-            bad.append(f"a chunk that says nothing: {chunk}")
+        bad.where(
+            not {"candidates", "usageMetadata", "promptFeedback"} & set(chunk), f"a chunk that says nothing: {chunk}"
+        )
     blocked = any("promptFeedback" in chunk for chunk in chunks)
-    if not failed and not blocked and (not begun or begun - finished):
-        bad.append("a candidate without finishReason")
+    bad.where(not failed and not blocked and (not begun or begun - finished), "a candidate without finishReason")
     for member in ("responseId", "modelVersion"):
-        if len({chunk.get(member) for chunk in chunks}) > 1:
-            bad.append(f"{member} changes")
+        bad.where(len({chunk.get(member) for chunk in chunks}) > 1, f"{member} changes")
 
 
-def _candidate(candidate: dict[str, Any], finished: set[int], bad: list[str]) -> None:
+def _candidate(candidate: dict[str, Any], finished: set[int], bad: Faults) -> None:
     at = candidate["index"]
     content = candidate.get("content") or {}
-    if at in finished:
-        bad.append(f"candidate {at} goes on after it finished")
-    if content and content.get("role") != "model":
-        bad.append(f"role {content.get('role')!r}")
+    bad.where(at in finished, f"candidate {at} goes on after it finished")
+    bad.where(content and content.get("role") != "model", f"role {content.get('role')!r}")
     for part in content.get("parts", ()):
         known = {"text", "functionCall", "inlineData", "fileData", "executableCode", "codeExecutionResult"} & set(part)
-        if len(known) != 1:
-            bad.append(f"a part of {sorted(part)}")
+        bad.where(len(known) != 1, f"a part of {sorted(part)}")
         call = part.get("functionCall")
-        if call is not None and (not call.get("name") or not isinstance(call.get("args", {}), dict)):
-            bad.append(f"functionCall {call}")
-        if not isinstance(part.get("text", ""), str):
-            bad.append("text is no text")
+        bad.where(
+            call is not None and (not call.get("name") or not isinstance(call.get("args", {}), dict)),
+            f"functionCall {call}",
+        )
+        bad.where(not isinstance(part.get("text", ""), str), "text is no text")
     if "finishReason" in candidate:
-        if not isinstance(candidate["finishReason"], str) or not candidate["finishReason"].isupper():
-            bad.append(f"finishReason {candidate['finishReason']!r}")
+        bad.where(
+            not isinstance(candidate["finishReason"], str) or not candidate["finishReason"].isupper(),
+            f"finishReason {candidate['finishReason']!r}",
+        )
         finished.add(at)
 
 
-_RULES: dict[str, Callable[[list[Frame], list[str]], None]] = {
+_RULES: dict[str, Callable[[list[Frame], Faults], None]] = {
     "openai-chat": _chat,
     "openai-completions": _completions,
     "openai-responses": _responses,

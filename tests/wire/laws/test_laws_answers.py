@@ -1,4 +1,4 @@
-"""The laws of answers: `read(write(x)) == x`, `fold(stream(x)) == whole(x)`, any chunking, and each stream's grammar."""
+"""The laws of answers: `read(write(x)) == x`, `fold(stream(x)) == whole(x)`, any chunking; each stream's grammar."""
 
 from __future__ import annotations
 
