@@ -1,4 +1,4 @@
-"""How what comes from outside goes wrong: any JSON type anywhere, members gone, twice or nested too deep, bytes bent."""
+"""How what comes from outside goes wrong: any JSON type anywhere, members gone, twice or too deep, bytes bent."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _bend(draw: st.DrawFn, root: Any) -> Any:
         case "listed":
             holder[at] = [holder[at]]
         case "deep":
-            holder[at] = _nested(draw(st.sampled_from([30, 200, 2000])))
+            holder[at] = _nested(draw(st.sampled_from([30, 200])))
         case "other":
             other = draw(st.sampled_from(paths(root)))
             found = root
@@ -99,11 +99,8 @@ def _nested(levels: int) -> Any:
 
 
 def encoded(value: Any) -> bytes:
-    """Lone surrogates, NaN and all, as a careless client writes them. Deeper than `json` goes, it is written by hand."""
-    try:
-        return json.dumps(value).encode()
-    except RecursionError:
-        return b'{"messages":' + b"[" * 5000 + b"]" * 5000 + b"}"
+    """Lone surrogates, NaN and all, as a careless client writes them."""
+    return json.dumps(value).encode()
 
 
 @st.composite

@@ -197,6 +197,15 @@ def shown(fmt: str, chunks: list[bytes]) -> None:
         assert faults(client, stream) == []
 
 
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("member", ["messages", "input", "contents", "tools", "system", "metadata", "unheard-of"])
+def test_a_request_nested_without_end_is_refused_or_relayed(fmt: str, member: str) -> None:
+    for opening, closing in ((b"[", b"]"), (b'{"properties":', b"}"), (b'{"content":[', b"]}")):
+        for levels in (900, 100_000):
+            nested = opening * levels + b"1" + closing * levels
+            relayed(fmt, b'{"max_tokens":1,"' + member.encode() + b'":' + nested + b"}")
+
+
 def test_an_empty_answer_is_still_told() -> None:
     for fmt in FORMATS:
         body, _ = told(fmt, Answer(), Request(format=fmt, model=MODEL))
