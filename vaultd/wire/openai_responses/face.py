@@ -17,7 +17,15 @@ NAME: Final = "openai-responses"
 PATH: Final = "/responses"
 COUNT_PATH: Final = ""
 KEEPALIVE: Final = b": keep-alive\n\n"
-ENDINGS: Final = (b"response.completed", b"response.incomplete", b"response.failed", b'"error"', b"event: error")
+#: `response.complete` was recorded of a vendor that says so for `response.completed`.
+ENDINGS: Final = (
+    b"response.complete",
+    b"response.incomplete",
+    b"response.failed",
+    b"response.cancelled",
+    b'"error"',
+    b"event: error",
+)
 USAGE_MARK: Final = b'"usage":{'
 USAGE_BEGUN: Final = b""
 

@@ -9,44 +9,33 @@ from typing import Final
 
 import msgspec
 
+from vaultd.wire.failing import failure
 from vaultd.wire.refusal import Refusal
 from vaultd.wire.sse import data_of, frames_of
 
-_FINAL: Final = frozenset({"response.completed", "response.incomplete"})
-#: What a failure's code or type says of its status; anything else is the vendor's own trouble.
-_STATUS: Final = {
-    "invalid_request_error": 400,
-    "invalid_prompt": 400,
-    "context_length_exceeded": 400,
-    "authentication_error": 401,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "rate_limit_error": 429,
-    "rate_limit_exceeded": 429,
-    "usage_limit_reached": 429,
-}
-
-
-class _Error(msgspec.Struct):
-    message: str | None = None
-    code: str | None = None
-    type: str | None = None
+#: What an answer's status is at its end. Vendors differ in the event's name (`response.complete` was recorded), and some
+#: leave out the status.
+_FINAL: Final = frozenset({"completed", "complete", "incomplete"})
+_BROKEN: Final = frozenset({"failed", "cancelled"})
 
 
 class _Item(msgspec.Struct):
     response: msgspec.Raw = msgspec.Raw()
     item: msgspec.Raw = msgspec.Raw()
-    error: _Error | None = None
-    message: str | None = None
-    code: str | None = None
     type: str = ""
 
 
-class _Failed(msgspec.Struct):
+class _Error(msgspec.Struct):
+    message: str | None = None
+
+
+class _Status(msgspec.Struct):
+    status: str | None = None
     error: _Error | None = None
 
 
 _item: Final = msgspec.json.Decoder(_Item)
+_status: Final = msgspec.json.Decoder(_Status)
 _object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -71,12 +60,16 @@ class Fold:
         event = _item.decode(data)
         if event.type == "response.output_item.done":
             self._items.append(event.item)
-        elif event.type in _FINAL:
-            return self._whole(event.response)
-        elif event.type == "response.failed":
-            raise _failure(msgspec.json.decode(event.response, type=_Failed).error)
         elif event.type == "error":
-            raise _failure(event.error or _Error(event.message, event.code))
+            raise _failure(data)
+        elif event.type.startswith("response."):
+            status = event.type.removeprefix("response.")
+            if event.response or status in _FINAL | _BROKEN:
+                status = _status.decode(event.response).status or status
+            if status in _FINAL:
+                return self._whole(event.response)
+            if status in _BROKEN:
+                raise _failure(data)
         return None
 
     def _whole(self, response: msgspec.Raw) -> bytes:
@@ -90,7 +83,5 @@ class Fold:
         return msgspec.json.encode(members)
 
 
-def _failure(error: _Error | None) -> Refusal:
-    error = error or _Error()
-    status = _STATUS.get(error.code or "") or _STATUS.get(error.type or "", 502)
-    return Refusal(status, "upstream", error.message or "the vendor failed and gave no reason")
+def _failure(data: bytes) -> Refusal:
+    return failure(data) or Refusal(502, "upstream", "the vendor failed and gave no reason")
