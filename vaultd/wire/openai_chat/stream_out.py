@@ -1,0 +1,186 @@
+"""Events as a chat client's stream.
+
+The grammar lets contents, calls and choices mix, so nothing waits. What comes before and after a delta's text is made
+once for each block: a text is one in a thousand of its kind.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from vaultd.wire.ir import (
+    Begin,
+    Call,
+    Close,
+    Delta,
+    End,
+    Event,
+    Fail,
+    Media,
+    Opaque,
+    Open,
+    Request,
+    Stamp,
+    Text,
+    Thinking,
+)
+from vaultd.wire.loss import Loss
+from vaultd.wire.openai_chat.answer_out import annotations_of, call_told, missed
+from vaultd.wire.openai_chat.face import NAME, error_event
+from vaultd.wire.openai_chat.parts import image_told, signature_told
+from vaultd.wire.openai_chat.tally import usage_told, word_of
+
+_encode: Final = msgspec.json.Encoder().encode
+_DONE: Final = b"data: [DONE]\n\n"
+
+
+class _Block:
+    """An open block: what stands around its text, how much came, and where it began in its choice's content."""
+
+    __slots__ = ("after", "before", "choice", "length", "number", "part", "start")
+
+    def __init__(self, part: Any, choice: int, before: bytes = b"", after: bytes = b"") -> None:
+        self.part = part
+        self.choice = choice
+        self.before = before
+        self.after = after
+        self.length = 0
+        self.start = 0
+        #: Of a call, among those of its choice.
+        self.number = 0
+
+
+class Writer:
+    def __init__(self, request: Request, stamp: Stamp, lost: Loss) -> None:
+        self._request = request
+        self._stamp = stamp
+        self._lost = lost
+        self._head = b""
+        self._blocks: dict[int, _Block] = {}
+        #: By choice: characters of content, calls and images so far.
+        self._contents: dict[int, int] = {}
+        self._calls: dict[int, int] = {}
+        self._images: dict[int, int] = {}
+        self._choices: set[int] = set()
+
+    def feed(self, events: list[Event]) -> bytes:
+        out: list[bytes] = []
+        for event in events:
+            if type(event) is Delta:
+                block = self._blocks[event.block]
+                if block.before:
+                    block.length += len(event.text)
+                    out += (block.before, _encode(event.text), block.after)
+            else:
+                self._other(event, out)
+        return b"".join(out)
+
+    def _other(self, event: Event, out: list[bytes]) -> None:
+        match event:
+            case Open():
+                self._open(event, out)
+            case Close():
+                self._close(event, out)
+            case Begin():
+                self._begin(event, out)
+            case End():
+                self._end(event, out)
+            case Fail():
+                out.append(error_event(event.refusal))
+
+    def _begin(self, event: Begin, out: list[bytes]) -> None:
+        head = {
+            "id": event.id or f"chatcmpl-{self._stamp.token}",
+            "object": "chat.completion.chunk",
+            "created": event.created or self._stamp.now,
+            "model": event.model or self._request.model,
+        }
+        self._head = b"data: " + _encode(head)[:-1]
+        self._voice(0, out)
+
+    def _voice(self, choice: int, out: list[bytes]) -> None:
+        """The first chunk of a choice tells the role."""
+        if choice not in self._choices:
+            self._choices.add(choice)
+            out.append(self._delta(choice, {"role": "assistant", "content": ""}))
+
+    def _open(self, event: Open, out: list[bytes]) -> None:
+        part, choice = event.part, event.choice
+        self._voice(choice, out)
+        if isinstance(part, Text):
+            self._blocks[event.block] = block = self._spoken(part, choice, b"refusal" if part.refusal else b"content")
+            block.start = self._contents.get(choice, 0)
+        elif isinstance(part, Thinking):
+            self._blocks[event.block] = self._spoken(part, choice, b"reasoning_content")
+        elif isinstance(part, Call):
+            self._blocks[event.block] = self._called(part, choice, out)
+        else:
+            self._blocks[event.block] = _Block(None, choice)
+            if isinstance(part, Media) and part.kind == "image" and (part.data or part.url):
+                number = self._images[choice] = self._images.get(choice, -1) + 1
+                out.append(self._delta(choice, {"images": [{"index": number, **image_told(part)}]}))
+            elif isinstance(part, Opaque) and part.format == NAME:
+                out.append(self._delta(choice, {"content": [part.value]}))
+            else:
+                missed(part, self._lost)
+
+    def _spoken(self, part: Text | Thinking, choice: int, member: bytes) -> _Block:
+        before = b'%b,"choices":[{"index":%d,"delta":{"%b":' % (self._head, choice, member)
+        return _Block(part, choice, before, b'},"finish_reason":null}]}\n\n')
+
+    def _called(self, call: Call, choice: int, out: list[bytes]) -> _Block:
+        number = self._calls[choice] = self._calls.get(choice, -1) + 1
+        said = {"index": number, **call_told(call)}
+        kind, spoken = (b"custom", b"input") if call.kind == "custom" else (b"function", b"arguments")
+        if call.kind == "custom":
+            del said["type"]  # the official types know none in a stream but `function`
+        else:
+            said["function"]["arguments"] = ""
+        out.append(self._delta(choice, {"tool_calls": [said]}))
+        before = b'%b,"choices":[{"index":%d,"delta":{"tool_calls":[{"index":%d,"%b":{"%b":' % (
+            self._head,
+            choice,
+            number,
+            kind,
+            spoken,
+        )
+        block = _Block(call, choice, before, b'}}]},"finish_reason":null}]}\n\n')
+        block.number = number
+        return block
+
+    def _close(self, event: Close, out: list[bytes]) -> None:
+        block = self._blocks.pop(event.block)
+        opened = block.part
+        part = event.part or opened
+        if isinstance(opened, Text) and isinstance(part, Text) and not opened.refusal:
+            end = block.start + block.length
+            self._contents[block.choice] = self._contents.get(block.choice, 0) + block.length
+            if annotations := annotations_of(part, block.start, end, self._lost):
+                out.append(self._delta(block.choice, {"annotations": annotations}))
+        elif isinstance(part, Thinking):
+            missed(part, self._lost)
+        elif isinstance(opened, Call) and isinstance(part, Call):
+            if opened.kind == "function" and not block.length:
+                out += (block.before, b'"{}"', block.after)
+            if part.signature and not opened.signature:
+                told = {"index": block.number, "extra_content": signature_told(part.signature)}
+                out.append(self._delta(block.choice, {"tool_calls": [told]}))
+
+    def _end(self, event: End, out: list[bytes]) -> None:
+        if event.stop:
+            self._lost.add("stop_sequence")
+        told = {"service_tier": event.tier} if event.tier else {}
+        for index, reason in enumerate([event.reason, *event.others]):
+            self._voice(index, out)
+            out.append(self._chunk([{"index": index, "delta": {}, "finish_reason": word_of(reason)}], told))
+        if event.usage is not None and self._request.usage_asked:
+            out.append(self._chunk([], {"usage": usage_told(event.usage)}))
+        out.append(_DONE)
+
+    def _delta(self, choice: int, delta: dict[str, Any]) -> bytes:
+        return self._chunk([{"index": choice, "delta": delta, "finish_reason": None}], {})
+
+    def _chunk(self, choices: list[dict[str, Any]], more: dict[str, Any]) -> bytes:
+        return self._head + b"," + _encode({"choices": choices, **more})[1:] + b"\n\n"
