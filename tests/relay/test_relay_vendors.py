@@ -38,14 +38,16 @@ async def test_codex_gets_what_its_backend_insists_on_and_none_of_what_it_refuse
     status, told, _ = await relayed.ask(CODEX, json.dumps(body).encode())
     assert (status, told) == (200, completed())
     assert vendor.seen[0].path == "/codex/responses"
-    assert sent(vendor) == {"model": "real-codex", "stream": True, "input": [], "store": False, "instructions": ""}
+    asked = {"store": False, "instructions": "", "include": ["reasoning.encrypted_content"]}
+    assert sent(vendor) == {"model": "real-codex", "stream": True, "input": []} | asked
 
 
 async def test_codex_is_given_no_prompt_and_keeps_the_clients(serve: Serve, vendor: Vendor) -> None:
     relayed = await serve()
     vendor.usual = stream(completed())
     body = (
-        b'{"model":"m-codex","store":false,"stream":true,"instructions":"mine","input":[{"role":"user","content":"x"}]}'
+        b'{"model":"m-codex","store":false,"stream":true,"instructions":"mine","input":[{"role":"user","content":"x"}],'
+        b'"include":["file_search_call.results","reasoning.encrypted_content"],"tools":[{"type":"web_search"}]}'
     )
     await relayed.ask(CODEX, body)
     assert vendor.seen[0].body == body.replace(b"m-codex", b"real-codex")

@@ -149,6 +149,11 @@ class Api(_Leaf, frozen=True, kw_only=True):
     streams_only: bool = False
     #: Named request and answer hooks, in order (`catalog.hooks`).
     hooks: list[str] = []
+    #: Put before the client's own system text, which stays; empty for the vendors we know. An operator's word, for an
+    #: endpoint that refuses a request without it.
+    first_system: str = ""
+    #: What the vendor says when it refuses for that reason: the client is then told of `first-system`.
+    first_system_refusals: list[str] = []
 
 
 class Provider(_Leaf, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from typing import Final
 
 from vaultd.catalog.hooks.flows import FLOW_HOOKS
 from vaultd.catalog.hooks.requests import REQUEST_HOOKS
-from vaultd.catalog.manifest import OAuth, Provider, duration
+from vaultd.catalog.manifest import Api, OAuth, Provider, duration
 from vaultd.catalog.secure import fault
 from vaultd.config.yaml import Fault, nearest
 from vaultd.errors import Misconfigured
@@ -45,11 +45,19 @@ def broken(provider: Provider, *, free_api: bool) -> Iterator[Fault]:
             yield Fault(f"endpoints.{name}", why)
     if provider.sunset and not _is_day(provider.sunset):
         yield Fault("sunset", "is not a day, YYYY-MM-DD")
-    yield from _unknown("api.hooks", provider.api.hooks, list(REQUEST_HOOKS))
+    yield from _broken_api(provider.api)
     if provider.oauth is not None:
         yield from _broken_oauth(provider.oauth, provider.endpoints)
     elif not provider.keys:
         yield Fault("oauth", "is missing; without it `keys: true` must allow API keys")
+
+
+def _broken_api(api: Api) -> Iterator[Fault]:
+    yield from _unknown("api.hooks", api.hooks, list(REQUEST_HOOKS))
+    if api.first_system and not api.first_system.strip():
+        yield Fault("api.first-system", "holds no text; leave it out to put nothing before the client's")
+    if "" in api.first_system_refusals:
+        yield Fault("api.first-system-refusals", "an empty text stands in every answer")
 
 
 def _broken_oauth(oauth: OAuth, endpoints: dict[str, str]) -> Iterator[Fault]:

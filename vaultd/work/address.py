@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from vaultd.catalog.hooks.requests import REQUEST_HOOKS
+from vaultd.catalog.hooks.requests import REQUEST_HOOKS, hooks_of
 from vaultd.catalog.hooks.shape import Action, RequestHook
 from vaultd.catalog.manifest import Entry, FormatName, Provider
 from vaultd.errors import Misconfigured
@@ -111,4 +111,4 @@ def _hooks(provider: Provider) -> list[RequestHook]:
     for name in provider.api.hooks:
         if name not in REQUEST_HOOKS:
             raise Misconfigured(f"{provider.id}: api.hooks: no hook {name!r}; there are {', '.join(REQUEST_HOOKS)}")
-    return [REQUEST_HOOKS[name] for name in provider.api.hooks]
+    return hooks_of(provider.api)

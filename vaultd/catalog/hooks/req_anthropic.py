@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from vaultd.catalog.hooks.shape import Asked, Body, RequestHook
+from vaultd.catalog.hooks.shape import Asked, Body, RequestHook, Row
 
 #: The smallest thinking budget the API takes (its documentation of extended thinking).
 _LEAST_BUDGET: Final = 1024
@@ -27,4 +27,9 @@ def _edit(body: Body, asked: Asked) -> None:
         body.set("thinking", thinking | {"budget_tokens": most - 1})
 
 
-HOOK: Final = RequestHook(edit=_edit)
+_ROWS: Final = (
+    Row("top_p", "dropped", "where `temperature` is given", "the API answers 400 to both"),
+    Row("thinking", "dropped", "where `tool_choice` forces a tool", "the API answers 400 to both"),
+    Row("thinking", "changed", "`budget_tokens` comes down below `max_tokens`", "the API answers 400 to a larger one"),
+)
+HOOK: Final = RequestHook(_ROWS, edit=_edit)

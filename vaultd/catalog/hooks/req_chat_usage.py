@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from vaultd.catalog.hooks.shape import Asked, Body, Change, RequestHook
+from vaultd.catalog.hooks.shape import Asked, Body, Change, RequestHook, Row
 
 
 class _Chunk(msgspec.Struct):
@@ -41,4 +41,13 @@ def _without_usage(data: bytes) -> bytes | None:
     return None if not chunk.choices and bytes(chunk.usage) != b"null" else data
 
 
-HOOK: Final = RequestHook(edit=_edit, answer=_answer)
+_ROWS: Final = (
+    Row(
+        "stream_options",
+        "set",
+        "`include_usage: true` in streams, where usage is counted",
+        "a stream states its tokens only when asked; off with `usage-statistics-enabled: false`",
+    ),
+    Row("usage", "answer", "the chunk that has it and no choices is taken out", "the client did not ask for it"),
+)
+HOOK: Final = RequestHook(_ROWS, edit=_edit, answer=_answer)

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from vaultd.catalog.hooks.shape import Asked, Body, CannotServe, RequestHook
+from vaultd.catalog.hooks.req_codex_output import Hydrated
+from vaultd.catalog.hooks.shape import NOWHERE, Asked, Body, CannotServe, Change, RequestHook, Row
 
 #: Members the backend answers with 400.
 REFUSED: Final = (
@@ -33,6 +34,9 @@ _PREFIXES: Final = {
     "custom_tool_call_output": "ctco_",
 }
 _LONGEST_ID: Final = 64
+_ENCRYPTED: Final = "reasoning.encrypted_content"
+#: The public API's older names of `web_search`, dated ones too; the backend knows the new one alone.
+_OLD_SEARCH: Final = "web_search_preview"
 
 
 class _Item(msgspec.Struct):
@@ -62,12 +66,39 @@ def _edit(body: Body, asked: Asked) -> None:
         body.drop("service_tier")
     if body.raw("prompt_cache_key") in {b'""', b"null"}:
         body.drop("prompt_cache_key")
+    _ask_encrypted(body)
+    for name in ("tools", "tool_choice"):
+        if _OLD_SEARCH.encode() in (body.raw(name) or b""):
+            body.set(name, _renamed(body.get(name)))
     text = body.raw("input") or b""
     if text.startswith(b'"'):
         part = {"type": "input_text", "text": body.get("input")}
         body.set("input", [{"type": "message", "role": "user", "content": [part]}])
     elif not _acceptable(text):
         _edit_input(body)
+
+
+def _ask_encrypted(body: Body) -> None:
+    """What is not stored can only come back encrypted, and without it the next turn has lost its reasoning."""
+    include = body.raw("include")
+    if include in {None, b"null"}:
+        body.set("include", [_ENCRYPTED])
+    elif _ENCRYPTED.encode() not in include:
+        listed = body.get("include")
+        if isinstance(listed, list):
+            body.set("include", [*listed, _ENCRYPTED])
+
+
+def _renamed(said: Any) -> Any:
+    """`tools`, or a `tool_choice` that names one or lists some."""
+    if isinstance(said, list):
+        return [_renamed(tool) for tool in said]
+    if not isinstance(said, dict):
+        return said
+    kind = said.get("type")
+    if isinstance(kind, str) and kind.startswith(_OLD_SEARCH):
+        return said | {"type": "web_search"}
+    return said | {"tools": _renamed(said["tools"])} if "tools" in said and kind == "allowed_tools" else said
 
 
 def _acceptable(text: bytes) -> bool:
@@ -124,4 +155,35 @@ def _mend(body: Body, error: bytes) -> bool:
     return len(kept) < len(items)
 
 
-HOOK: Final = RequestHook(edit=_edit, mend=_mend)
+def _answer(asked: Asked) -> Change | None:
+    return Change(bytes, NOWHERE, Hydrated()) if asked.action == "stream" else None
+
+
+_REFUSES: Final = "the backend answers 400"
+_ROWS: Final = (
+    Row("previous_response_id", "refused", "with 400, unless it is null", "the backend keeps no answers"),
+    Row("store", "set", "`false`", "the backend keeps no answers, and answers 400 otherwise"),
+    Row("stream", "set", "`true`; a client that wants a whole answer gets the last event's", "it only streams"),
+    Row("instructions", "set", '`""`, where there are none', "the backend answers 400 without"),
+    Row("include", "set", f"`{_ENCRYPTED}` is added", "reasoning that is not stored has no other way back"),
+    *(Row(name, "dropped", "always", _REFUSES) for name in REFUSED),
+    Row("service_tier", "dropped", "unless it is `priority`", _REFUSES),
+    Row("prompt_cache_key", "dropped", "where it is empty", _REFUSES),
+    Row("tools", "changed", "`web_search_preview`, dated or not, becomes `web_search`", "the backend knows this name"),
+    Row("tool_choice", "changed", "likewise, also where it lists tools", "the backend knows this name"),
+    Row(
+        "input",
+        "changed",
+        "a text becomes one user message; role `system` becomes `developer`; an item's `id` of another kind or over "
+        "64 characters is dropped, and so is reasoning without its encrypted text",
+        "the backend refuses them, and has stored nothing that an id could name",
+    ),
+    Row("input", "mended", "its reasoning is dropped, once", "a 400 names encrypted text: another account's"),
+    Row(
+        "response.output",
+        "answer",
+        "in a stream's last event, where it is empty, the items that came before",
+        "SDKs take the answer from it",
+    ),
+)
+HOOK: Final = RequestHook(_ROWS, edit=_edit, answer=_answer, mend=_mend)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vaultd.catalog.hooks.shape import Asked, Body, RequestHook
+from vaultd.catalog.hooks.shape import Asked, Body, RequestHook, Row
 
 
 class _Turn(msgspec.Struct):
@@ -32,4 +32,7 @@ def _edit(body: Body, asked: Asked) -> None:
         body.set_raw("contents", contents.replace(b"[", b"[" + _EMPTY + b",", 1))
 
 
-HOOK: Final = RequestHook(edit=_edit)
+_ROWS: Final = (
+    Row("contents", "changed", "an empty user turn goes before a leading model turn", "most models refuse the latter"),
+)
+HOOK: Final = RequestHook(_ROWS, edit=_edit)

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from vaultd.catalog.hooks.shape import Asked, Change, RequestHook
+from vaultd.catalog.hooks.shape import Asked, Change, RequestHook, Row
 
 
 class _Answer(msgspec.Struct):
@@ -49,4 +49,13 @@ def wrapped(data: bytes) -> bytes:
     return b'{"response":' + data + b"}"
 
 
-HOOK: Final = RequestHook(wrap=_wrap, answer=_answer)
+_ROWS: Final = (
+    Row(
+        "request",
+        "wrapped",
+        "the body goes into `{model, project, request}`; a client's own is kept, its `model` and `project` set",
+        "the Code Assist API",
+    ),
+    Row("response", "answer", "is taken out of its envelope", "the client sent none"),
+)
+HOOK: Final = RequestHook(_ROWS, wrap=_wrap, answer=_answer)

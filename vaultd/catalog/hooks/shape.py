@@ -8,13 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from vaultd.catalog.manifest import FormatName
 from vaultd.errors import VaultdError
 
 Action = Literal["generate", "stream", "count"]
+
+
+class Row(NamedTuple):
+    """One row of docs/honest-relay.md. A test runs every hook and holds what it did against its rows.
+
+    `member`: at the body's top level, in the names of the vendor's format. `set` may find it there or not, `changed`
+    and `dropped` only where the client sent it; `mended` is after a 400, `answer` on the way back.
+    """
+
+    member: str
+    does: Literal["set", "changed", "dropped", "refused", "wrapped", "mended", "answer"]
+    what: str
+    why: str
 
 
 class CannotServe(VaultdError):
@@ -51,23 +65,32 @@ class Asked(msgspec.Struct, frozen=True):
     #: True where the client itself asked for usage in its stream.
     usage_asked: bool = False
     envelope: Envelope | None = None
+    #: The vendor's format that the body is in.
+    format: FormatName = "openai-chat"
+
+
+#: A mark that no frame has, for a change with `frames` alone: neither JSON nor SSE holds a NUL.
+NOWHERE: Final = b"\0"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """How one answer is changed. `data` gets a whole body or the data of one event; None takes the event out.
 
-    `mark`: only frames in which it stands are looked at; b"" is every one.
+    `mark`: only frames in which it stands are looked at; b"" is every one. `frames`, where there is one, is given a
+    stream's whole frames in their order instead, and may remember them: it is of one stream.
     """
 
     data: Callable[[bytes], bytes | None]
     mark: bytes = b""
+    frames: Callable[[bytes], bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RequestHook:
     """One quirk; a hook has the parts it needs."""
 
+    rows: tuple[Row, ...]
     #: Members edited before the request is sent.
     edit: Callable[[Body, Asked], None] | None = None
     #: The finished body put into another.
