@@ -118,22 +118,6 @@ async def test_an_answer_nobody_keeps_cannot_be_followed_up(serve: Serve, vendor
     assert not vendor.seen
 
 
-async def test_codex_over_a_websocket_is_told_to_post(serve: Serve) -> None:
-    """426 makes Codex fall back at once; anything else costs it seven attempts or is fatal."""
-    relayed = await serve()
-    async with relayed.session.get(
-        f"{relayed.url}/v1/responses",
-        headers={
-            "authorization": "Bearer sk-CANARY-client-0123456789abcdef",
-            "connection": "Upgrade",
-            "upgrade": "websocket",
-            "sec-websocket-version": "13",
-            "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-        },
-    ) as answer:
-        assert answer.status == 426
-
-
 # --- anthropic-fixes --------------------------------------------------------------------------------------------------
 
 

@@ -75,7 +75,6 @@ async def test_an_unknown_route_and_a_wrong_method_are_told_apart(serve: Serve) 
 async def test_what_is_not_built_yet_says_so(serve: Serve) -> None:
     here = await serve(MODELS)
     assert (await here.send("POST", "/v1/completions", b"{}")).status == 501
-    assert (await here.get("/v1/responses", Upgrade="websocket", Sec_WebSocket_Version="13")).status == 426
 
 
 async def test_no_page_of_another_origin_is_invited(serve: Serve) -> None:

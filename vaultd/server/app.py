@@ -11,6 +11,7 @@ from vaultd.house import House
 from vaultd.server import code_assist, guard, models, status
 from vaultd.server.guard import Handler, Rule, Shape, client_key, client_key_or_loopback, guarded
 from vaultd.server.relay import Desk
+from vaultd.server.responses_socket import Sockets
 from vaultd.server.slow import LIMITS, Limits
 from vaultd.wire.refusal import Refusal
 
@@ -32,7 +33,7 @@ def make_app(house: House, limits: Limits = LIMITS) -> web.Application:
     post("/v1/chat/completions", "openai-chat")
     post("/v1/completions", "openai-chat", _completions)
     post("/v1/responses", "openai-responses")
-    get("/v1/responses", "openai-responses", _no_websocket)
+    get("/v1/responses", "openai-responses", Sockets(house, desk).handle)
     post("/v1/messages", "anthropic-messages")
     post("/v1/messages/count_tokens", "anthropic-messages", desk.handler("anthropic-messages", count=True))
     for base in ("/v1beta/models", "/v1/models", "/v1beta1/publishers/google/models"):
@@ -56,10 +57,6 @@ def make_app(house: House, limits: Limits = LIMITS) -> web.Application:
 
 async def _completions(_request: web.Request) -> web.Response:
     raise Refusal(501, "not-implemented", "/v1/completions is not built yet: use /v1/chat/completions")
-
-
-async def _no_websocket(_request: web.Request) -> web.Response:
-    raise Refusal(426, "not-implemented", "Responses over a websocket is not built yet: POST here and read the stream")
 
 
 async def _unknown(request: web.Request) -> web.Response:

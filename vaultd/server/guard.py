@@ -34,9 +34,11 @@ _log = logging.getLogger("vaultd.server")
 CLIENT: Final = web.RequestKey("client", str)
 #: The provider that served, for the metrics; the relay sets it.
 PROVIDER: Final = web.RequestKey("provider", str)
+#: Set once a request has become a socket: what is asked on it is counted there, one by one.
+SOCKET: Final = web.RequestKey("socket", bool)
 
 #: nginx's status for a client that hung up before its answer; only the metrics see it.
-_CLIENT_GONE: Final = 499
+CLIENT_GONE: Final = 499
 _WILDCARD: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 -- compared with, not bound
 #: Only a forwarder of requests writes these: with one of them a loopback peer is not the client.
 _FORWARDING: Final = ("Forwarded", "X-Real-IP")
@@ -58,7 +60,7 @@ def guarded(house: House, shape: FormatName | Shape, admit: Rule, handler: Handl
             return answer(Refusal(502, "upstream", str(error)), fmt)
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        began, status = now(), _CLIENT_GONE
+        began, status = now(), CLIENT_GONE
         fmt = shape if isinstance(shape, str) else shape(request)
         metrics.began()
         deadline = body_deadline(request, limits)
@@ -69,7 +71,8 @@ def guarded(house: House, shape: FormatName | Shape, admit: Rule, handler: Handl
         finally:
             if deadline is not None:
                 deadline.cancel()
-            metrics.ended(fmt, request.get(PROVIDER, ""), status, now() - began)
+            if SOCKET not in request:
+                metrics.ended(fmt, request.get(PROVIDER, ""), status, now() - began)
 
     return handle
 
