@@ -39,6 +39,8 @@ class _Usage(msgspec.Struct, rename="camel"):
     cached_content_token_count: int | None = 0
     candidates_token_count: int | None = 0
     thoughts_token_count: int | None = 0
+    #: What the vendor's own tools put into the prompt; not in the prompt's count.
+    tool_use_prompt_token_count: int | None = 0
 
 
 class _Answer(msgspec.Struct, rename="camel"):
@@ -71,7 +73,7 @@ def usage(data: bytes, first: bytes = b"") -> Usage | None:
         return None
     thoughts = found.thoughts_token_count or 0
     return Usage(
-        found.prompt_token_count or 0,
+        (found.prompt_token_count or 0) + (found.tool_use_prompt_token_count or 0),
         (found.candidates_token_count or 0) + thoughts,
         found.cached_content_token_count or 0,
         thoughts,
