@@ -82,15 +82,18 @@ def address(url: str) -> Url:
     return URL(url, encoded=True)
 
 
-async def ask(session: aiohttp.ClientSession, url: Url, headers: Mapping[str, str], body: bytes) -> Answer:
+async def ask(
+    session: aiohttp.ClientSession, url: Url, headers: Mapping[str, str], body: bytes, method: str = "POST"
+) -> Answer:
     """Raises TryLater where no answer came, ProtocolError where it is not HTTP.
 
     A warm connection that the vendor closed just now fails before it answers anything: asked once more on another.
     """
     for last in (False, True):
-        data = io.BytesIO(body) if len(body) > _WHOLE else aiohttp.BytesPayload(body)  # no search for what suits bytes
+        # A payload is given, for aiohttp need not search then for what suits bytes.
+        data = io.BytesIO(body) if len(body) > _WHOLE else aiohttp.BytesPayload(body) if body else None
         try:
-            return Answer(await session.post(url, data=data, headers=headers, allow_redirects=False))
+            return Answer(await session.request(method, url, data=data, headers=headers, allow_redirects=False))
         except aiohttp.ServerDisconnectedError as error:
             if last:
                 raise as_ours(error, url.raw_host or "") from None

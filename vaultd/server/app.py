@@ -9,6 +9,7 @@ from aiohttp import web
 from vaultd.catalog.manifest import FormatName
 from vaultd.house import House
 from vaultd.server import code_assist, guard, models, status
+from vaultd.server.codex import Backend
 from vaultd.server.guard import Handler, Rule, Shape, client_key, client_key_or_loopback, guarded
 from vaultd.server.relay import Desk
 from vaultd.server.responses_socket import Sockets
@@ -22,6 +23,7 @@ _GEMINI: Final = "{model:.+}:{method:[A-Za-z]+}"
 def make_app(house: House, limits: Limits = LIMITS) -> web.Application:
     app = web.Application()
     desk = Desk(house)
+    sockets, codex = Sockets(house, desk), Backend(house, desk)
     app.on_response_prepare.append(_unsigned)
 
     def get(path: str, shape: FormatName | Shape, handler: Handler, admit: Rule = client_key) -> None:
@@ -33,7 +35,14 @@ def make_app(house: House, limits: Limits = LIMITS) -> web.Application:
     post("/v1/chat/completions", "openai-chat")
     post("/v1/completions", "openai-chat", _completions)
     post("/v1/responses", "openai-responses")
-    get("/v1/responses", "openai-responses", Sockets(house, desk).handle)
+    get("/v1/responses", "openai-responses", sockets.handle)
+    post("/v1/responses/compact", "openai-responses", codex.compact)
+    post("/backend-api/codex/responses", "openai-responses")
+    get("/backend-api/codex/responses", "openai-responses", sockets.handle)
+    post("/backend-api/codex/responses/compact", "openai-responses", codex.compact)
+    get("/backend-api/codex/models", "openai-responses", codex.models)
+    post("/backend-api/codex/{path:.+}", "openai-responses", codex.other)
+    get("/backend-api/codex/{path:.+}", "openai-responses", codex.other)
     post("/v1/messages", "anthropic-messages")
     post("/v1/messages/count_tokens", "anthropic-messages", desk.handler("anthropic-messages", count=True))
     for base in ("/v1beta/models", "/v1/models", "/v1beta1/publishers/google/models"):

@@ -1,0 +1,166 @@
+"""What lies beside `/responses` at a vendor of Codex's kind: passed to it unread, with a credential of the pool.
+
+Of `/responses/compact` the model is read, for that says who is asked; of all else not even that.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from vaultd.catalog.manifest import Provider
+from vaultd.errors import Misconfigured, ProtocolError, SignInRequired, TryLater
+from vaultd.net import upstream
+from vaultd.net.upstream import BROKEN, Answer
+from vaultd.pool.state import FAILOVER, NETWORK, OK, Outcome
+from vaultd.vault.credential import Credential
+from vaultd.wire import fault
+from vaultd.wire.members import Members
+from vaultd.wire.refusal import Refusal
+from vaultd.work import plan as planning
+from vaultd.work.address import address_of
+from vaultd.work.attempt import House
+from vaultd.work.deadline import Deadline
+from vaultd.work.headers import towards_vendor
+from vaultd.work.routing import usable_now, way_in
+
+_log = logging.getLogger("vaultd.relay")
+
+#: As long as the official SDKs wait for a whole answer.
+_HEAD_SECONDS: Final = 600.0
+_ERROR_LIMIT: Final = 64 * 1024
+#: The hook that says of a vendor that its backend is Codex's.
+_CODEX: Final = "codex-body"
+
+
+class Errand(msgspec.Struct, frozen=True):
+    """One request: `path` begins with a slash and stands below the vendor's base, `query` is fit to be sent."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Passed(msgspec.Struct, frozen=True):
+    """A vendor's answer, its head read. Whoever gets it closes it."""
+
+    answer: Answer
+    provider: str
+
+
+async def compact(house: House, body: Members, headers: Mapping[str, str]) -> Passed:
+    """`POST /responses/compact` at whoever serves the model in its own format. Raises Refusal."""
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise Refusal(400, "bad-request", "`model` is missing: name one of GET /v1/models")
+    plan = planning.plan(house, "openai-responses", model)
+    last: Refusal | Passed | None = None
+    for candidate in plan.candidates:
+        if "openai-responses" not in candidate.provider.api.formats:
+            continue
+        _let_go(last)
+        name = candidate.model.upstream or candidate.model.id
+        sent = body.splice({"model": msgspec.json.encode(name)})
+        errand = Errand("POST", "/responses/compact", "", headers, sent)
+        last = await _asked(house, candidate.provider, candidate.credential, errand)
+        status = last.answer.status if isinstance(last, Passed) else 0
+        plan.report(candidate, OK if status == 200 else Outcome(status) if status else NETWORK)
+        if status not in FAILOVER:
+            break
+    if last is None:
+        raise Refusal(501, "not-implemented", f"no vendor that serves {model[:80]!r} has /responses/compact")
+    return await _told(last)
+
+
+async def pass_on(house: House, errand: Errand) -> Passed:
+    """Anything else, to the first credential of Codex's kind that takes it. Raises Refusal."""
+    last: Refusal | Passed | None = None
+    for provider, credential in _of_codex(house):
+        _let_go(last)
+        last = await _asked(house, provider, credential, errand)
+        if isinstance(last, Passed) and last.answer.status not in FAILOVER:
+            break
+    if last is None:
+        vendors = [entry.provider for entry in house.catalog.providers.values() if _CODEX in entry.provider.api.hooks]
+        ways = " or ".join(f"`{way_in(provider)}`" for provider in vendors)
+        raise Refusal(503, "no-credential", f"no credential for Codex's own backend: {ways}")
+    return await _told(last)
+
+
+def _of_codex(house: House) -> Iterator[tuple[Provider, Credential]]:
+    """By priority. Not a key for OpenAI's own API: below its base lie an organisation's files and jobs, and a client of
+    ours was given models."""
+    found: list[tuple[Provider, Credential]] = []
+    for credential in house.pool.roster(house).values():
+        entry = house.catalog.providers.get(credential.provider)
+        if entry is None or _CODEX not in entry.provider.api.hooks or not usable_now(credential, house.catalog):
+            continue
+        if credential.kind == "oauth" or credential.settings.base_url not in {"", entry.provider.endpoints["api"]}:
+            found.append((entry.provider, credential))
+    return iter(sorted(found, key=lambda pair: -pair[1].settings.priority))
+
+
+async def _asked(house: House, provider: Provider, credential: Credential, errand: Errand) -> Refusal | Passed:
+    """One credential's answer; a 401 renews it once."""
+    rejected = None
+    while True:
+        try:
+            if credential.kind == "oauth":
+                credential = await house.renewer.fresh(credential.id, rejected=rejected)
+            address = address_of(credential, house.catalog.entry(provider.id))
+            headers = towards_vendor(errand.headers, address.defaults, address.fixed, address.appended)
+            kind = errand.headers.get("Content-Type", "")
+            if errand.body and kind.isascii():
+                headers["content-type"] = kind or headers["content-type"]
+            url = upstream.address(f"{address.base}{errand.path}{'?' if errand.query else ''}{errand.query}")
+            proxy = credential.settings.proxy_url
+            with Deadline(_HEAD_SECONDS):
+                session = house.client.session_for(proxy.reveal() if proxy else None)
+                answer = await upstream.ask(session, url, headers, errand.body, errand.method)
+        except SignInRequired as error:
+            return Refusal(503, "sign-in-required", str(error))
+        except TimeoutError:
+            return Refusal(504, "upstream", f"{provider.id} did not answer in time")
+        except (TryLater, ProtocolError, Misconfigured) as error:
+            return Refusal(502, "upstream", str(error))
+        house.metrics.attempt(provider.id, answer.status)
+        if answer.status != 401 or rejected is not None or credential.kind != "oauth":
+            words = {"provider": provider.id, "credential": credential.id, "path": errand.path, "status": answer.status}
+            _log.info("passed", extra=words)
+            return Passed(answer, provider.id)
+        answer.close()
+        rejected = credential.bearer
+
+
+async def _told(last: Refusal | Passed) -> Passed:
+    if isinstance(last, Refusal):
+        raise last
+    answer = last.answer
+    if 300 <= answer.status < 400:
+        answer.close()
+        raise Refusal(502, "upstream", f"{answer.host} answered with a redirect, which is not followed")
+    if answer.status >= 400 and not answer.headers.get("Content-Type", "").startswith("application/json"):
+        raise await _reason(answer)
+    return last
+
+
+async def _reason(answer: Answer) -> Refusal:
+    """A proxy's page of HTML is nobody's answer."""
+    try:
+        body, _ = await answer.whole(_ERROR_LIMIT)
+    except BROKEN:
+        body = b""
+    finally:
+        answer.close()
+    message = f"{answer.host} answered with status {answer.status} and no reason that can be passed on"
+    return fault.told(answer.status, body) or Refusal(answer.status, "upstream", message)
+
+
+def _let_go(last: Refusal | Passed | None) -> None:
+    if isinstance(last, Passed):
+        last.answer.close()
