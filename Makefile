@@ -35,6 +35,7 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, the layer law
 docs: $(VENV)/.dev ## write the generated pages of docs/
 	$(BIN)/python -m vaultd.config.document
 	$(BIN)/python -m vaultd.catalog.document
+	$(BIN)/python -m vaultd.work.document
 
 wheel: $(VENV)/.dev ## sdist and wheel in dist/
 	$(BIN)/python -m build --outdir dist .

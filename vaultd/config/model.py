@@ -193,7 +193,11 @@ class Config(_Section, frozen=True, kw_only=True):
     ] = ""
     providers: Annotated[
         dict[str, dict[str, Any]],
-        Meta(description="Overlay of a provider's manifest, leaf by leaf; a list replaces. See docs/providers.md."),
+        Meta(
+            description="Overlay of a provider's manifest, leaf by leaf; a list replaces. `<id>.api.first-system` puts "
+            "a system block before the client's own, for an endpoint that refuses a request without. "
+            "See docs/providers.md."
+        ),
     ] = {}
     models: Annotated[list[ModelFacts], Meta(description="Facts added to or over the catalogue.")] = []
     gemini_api_key: Annotated[list[KeyEntry], Meta(description="Gemini API keys.")] = []

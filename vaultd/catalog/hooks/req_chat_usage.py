@@ -18,15 +18,20 @@ class _Chunk(msgspec.Struct):
 _chunk: Final = msgspec.json.Decoder(_Chunk)
 
 
+def _counting(asked: Asked) -> bool:
+    """A vendor may speak another format beside chat, which states its tokens unasked."""
+    return asked.format == "openai-chat" and asked.action == "stream" and asked.accounting and not asked.usage_asked
+
+
 def _edit(body: Body, asked: Asked) -> None:
-    if asked.action != "stream" or not asked.accounting or asked.usage_asked:
+    if not _counting(asked):
         return
     options = body.get("stream_options")
     body.set("stream_options", (options if isinstance(options, dict) else {}) | {"include_usage": True})
 
 
 def _answer(asked: Asked) -> Change | None:
-    if asked.action != "stream" or not asked.accounting or asked.usage_asked:
+    if not _counting(asked):
         return None
     # Not `"choices":[]`: JSON written by Python's own library has a space there.
     return Change(_without_usage, mark=b"[]")

@@ -166,7 +166,7 @@ _ROWS: Final = (
     Row("stream", "set", "`true`; a client that wants a whole answer gets the last event's", "it only streams"),
     Row("instructions", "set", '`""`, where there are none', "the backend answers 400 without"),
     Row("include", "set", f"`{_ENCRYPTED}` is added", "reasoning that is not stored has no other way back"),
-    *(Row(name, "dropped", "always", _REFUSES) for name in REFUSED),
+    *(Row(name, "dropped", "", _REFUSES) for name in REFUSED),
     Row("service_tier", "dropped", "unless it is `priority`", _REFUSES),
     Row("prompt_cache_key", "dropped", "where it is empty", _REFUSES),
     Row("tools", "changed", "`web_search_preview`, dated or not, becomes `web_search`", "the backend knows this name"),

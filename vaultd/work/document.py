@@ -1,0 +1,177 @@
+"""Writes `docs/honest-relay.md` from the manifests, the hooks' own rows and the header lists, so that nothing is
+changed in silence: `make docs`. A test runs the hooks and holds what they do against their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from vaultd.catalog.hooks.req_first_system import ROWS as FIRST_SYSTEM_ROWS
+from vaultd.catalog.hooks.requests import hooks_of
+from vaultd.catalog.hooks.shape import Row
+from vaultd.catalog.load import load, shipped_folder
+from vaultd.catalog.manifest import Api, Provider
+from vaultd.config.model import Alias, Compat, Config
+from vaultd.work import headers
+
+PAGE: Final = Path("docs/honest-relay.md")
+#: Stands for every entry of `openai-compatibility`: they differ in name and address alone.
+COMPAT: Final = "openai-compatibility"
+
+
+class Added(NamedTuple):
+    """What translating a request into `format` puts there that the client did not say."""
+
+    format: str
+    member: str
+    what: str
+    why: str
+
+
+#: Only where another format than the client's is written.
+TRANSLATION_ROWS: Final[tuple[Added, ...]] = ()
+
+_ALWAYS: Final = (
+    ("`model` (Gemini: in the path) becomes the vendor's own name of it", "aliases, suffixes, `provider://model`"),
+    (
+        "the format's member for the reasoning that the model's name asks for",
+        "a name such as `gpt-5-high` asks for it",
+    ),
+    ("`payload.default` and `payload.override` of the configuration", "the operator's word"),
+    ("the request body is sent uncompressed, with a length", "zstd, gzip and deflate are inflated here, and counted"),
+    ("of the query only `alt` (Gemini) and `beta` (Anthropic) pass", "a client key may stand there"),
+    ("`: keep-alive` comments in a stream that is silent", "`streaming.keepalive-seconds`; clients ignore comments"),
+    ("a stream's first bytes are held until they say something", "until then another credential may still be asked"),
+    ("an error event at the end of a stream that was cut", "so that a cut never looks like an end"),
+    ("a page of HTML, or a redirect, becomes an error in the client's own shape", "a vendor's JSON passes as it is"),
+)  # fmt: skip
+#: For every vendor.
+_SET: Final = (
+    ("`content-type: application/json`, `accept-encoding: identity`, `content-length`, `host`", "always"),
+    (f"`user-agent: {headers.USER_AGENT.partition('/')[0]}/<version>`", "unless the client has its own"),
+    ("`headers` of a key or of an `openai-compatibility` entry", "the operator's word; wins over all but framing"),
+)
+_AUTH: Final = {
+    "bearer": "authorization: Bearer",
+    "x-api-key": "x-api-key",
+    "x-goog-api-key": "x-goog-api-key",
+}
+_DOES: Final = {
+    "set": "set: ",
+    "changed": "changed: ",
+    "dropped": "dropped ",
+    "refused": "refused ",
+    "wrapped": "",
+    "mended": "after a refusal: ",
+    "answer": "",
+}
+
+_HEAD: Final = """\
+# What vaultd changes on the way, and nothing else
+
+<!-- Generated from providers/, vaultd/catalog/hooks and vaultd/work/headers.py by `make docs`; edit there. -->
+
+Same format in and out means the same bytes. This page lists every header and every body member that vaultd adds,
+changes or drops, vendor by vendor. It is generated from the manifests and from what each hook says of itself, and a
+test runs the hooks and compares. vaultd never puts a text of its own before a client's, never names another program,
+and never rewrites the model's name in an answer.
+"""
+_OPTION: Final = """\
+Some endpoints refuse a request that does not begin with a system block of their choice. vaultd adds none. Where an
+operator has one to put there, one line does it, per vendor:
+
+```yaml
+providers:
+  claude:
+    api:
+      first-system: the text of the block
+```
+
+The block goes before the client's own system text, of which nothing is taken away, and only once: not where the
+client's own begins with it. The error such a refusal gives keeps the vendor's words and names this option.
+"""
+_TAIL: Final = """\
+## Gemini CLI
+
+A client of `/v1internal` served by a vendor without the envelope has it taken off the request and put around the
+answer. What the CLI asks besides (its tier, its project, its quota, its settings) is answered by vaultd itself; nothing
+of it goes to the vendor, nor does the token that came with it.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [_HEAD, "## Always\n", _table(("what", "why"), _ALWAYS)]
+    parts += ["## Headers of the client that pass\n", _listed(headers.REQUEST, headers.REQUEST_PREFIXES)]
+    parts += ["What `Connection` names does not pass.\n"]
+    parts += ["## Headers that vaultd sets\n", _table(("header", "when"), _SET)]
+    parts += ["## Headers of the vendor that come back\n", _listed(headers.ANSWER, headers.ANSWER_PREFIXES)]
+    parts += ["## By vendor\n", *_vendors()]
+    parts += ["## For an endpoint that wants a system block of its own\n", _OPTION]
+    rows = [(f"`{fmt}`", f"`{row.member}`", row.what, row.why) for fmt, row in FIRST_SYSTEM_ROWS.items()]
+    parts += [_table(("format", "member", "what", "why"), rows)]
+    if TRANSLATION_ROWS:
+        cells = [(f"`{row.format}`", f"`{row.member}`", row.what, row.why) for row in TRANSLATION_ROWS]
+        parts += ["## What translation adds\n", _table(("vendor's format", "member", "what", "why"), cells)]
+    return "\n".join([*parts, _TAIL])
+
+
+def providers() -> dict[str, Provider]:
+    """Every vendor that is shipped, and one that stands for those of the configuration."""
+    compat = Compat(name=COMPAT, base_url="https://acme.example/v1", models=[Alias(name="m")])
+    found = load(shipped_folder(), None, Config(openai_compatibility=[compat]), "").providers
+    return {name: found[name].provider for name in sorted(found)}
+
+
+def header_rows(api: Api) -> Iterator[tuple[str, str]]:
+    """Headers and queries that a vendor's manifest adds, and when: `(name: value, when)`."""
+    if api.auth in _AUTH:
+        elsewhere = f"; at another base-url `{_AUTH[api.auth_elsewhere]}`" if api.auth_elsewhere else ""
+        yield _AUTH[api.auth], f"the credential{elsewhere}"
+    for name, value in api.headers.items():
+        yield f"{name}: {value}", "unless the client has its own"
+    for name, value in api.append_headers.items():
+        yield f"{name}: {value}", "appended where it is missing"
+    for name in api.fact_headers:
+        yield name, "of the account that signed in"
+    for query in api.query.values():
+        yield f"?{query}", "added to the address"
+
+
+def body_rows(api: Api) -> list[Row]:
+    """What a vendor's hooks say of themselves."""
+    return [row for hook in hooks_of(api) for row in hook.rows]
+
+
+def _vendors() -> Iterator[str]:
+    """A section for each; those that are treated alike share one."""
+    alike: dict[str, list[str]] = {}
+    for name, provider in providers().items():
+        alike.setdefault(_vendor(provider.api), []).append(name)
+    for table, names in alike.items():
+        yield f"### {', '.join(f'`{name}`' for name in names)}\n"
+        yield table
+
+
+def _vendor(api: Api) -> str:
+    rows = [("header" if name[0] != "?" else "address", f"`{name}`", when, "") for name, when in header_rows(api)]
+    for (does, what, why), alike in groupby(body_rows(api), key=lambda row: row[1:]):
+        names = ", ".join(f"`{row.member}`" for row in alike)
+        rows.append(("answer" if does == "answer" else "body", names, f"{_DOES[does]}{what}".strip(), why))
+    return _table(("where", "name", "what becomes of it", "why"), rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _listed(names: Iterable[str], prefixes: Iterable[str]) -> str:
+    all_that = ", ".join(f"`{prefix}`" for prefix in prefixes)
+    return f"{', '.join(f'`{name}`' for name in sorted(names))}, and all that begin with {all_that}.\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
