@@ -12,7 +12,7 @@ import msgspec
 from vaultd.wire.refusal import Refusal
 
 
-class Said(msgspec.Struct):
+class Said(msgspec.Struct, gc=False):
     """A `delta` or a `message`."""
 
     content: Any = None
@@ -26,14 +26,14 @@ class Said(msgspec.Struct):
     audio: Any = None
 
 
-class Choice(msgspec.Struct):
+class Choice(msgspec.Struct, gc=False):
     delta: Said | None = None
     message: Said | None = None
     index: Any = 0
     finish_reason: Any = None
 
 
-class Chunk(msgspec.Struct):
+class Chunk(msgspec.Struct, gc=False):
     id: Any = ""
     model: Any = ""
     created: Any = 0

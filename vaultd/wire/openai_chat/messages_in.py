@@ -19,7 +19,9 @@ _IMAGES: Final = frozenset({"image_url", "input_image"})
 
 
 def read_messages(messages: Any, request: Request) -> None:
-    """Fills `request.system` and `request.turns`, not yet settled."""
+    """Fills `request.system` and `request.turns`, not yet settled. Raises Refusal 400."""
+    if messages is None:
+        raise Refusal(400, "bad-request", "'messages' is missing")
     reading = _Reading(request)
     for at, said in enumerate(expected.array(messages, "messages")):
         reading.message(expected.mapping(said, f"messages[{at}]"), f"messages[{at}]")

@@ -7,7 +7,7 @@ it can be: many vendors of this format take no other.
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import Any, Final
 
 from vaultd.wire import custom, signature
 from vaultd.wire.ir import Call, Compaction, Media, Opaque, Part, Request, Result, Search, Text, Turn
@@ -19,6 +19,9 @@ from vaultd.wire.openai_chat.parts import image_told, signature_told, spread, ur
 from vaultd.wire.refusal import Refusal
 
 Message = dict[str, Any]
+
+#: What a part has that may as well be a string.
+_BARE: Final = {"type", "text"}
 
 
 def write_messages(request: Request, names: Names, lost: Loss) -> list[Message]:
@@ -56,8 +59,9 @@ def _result(result: Result, lost: Loss) -> Message:
 
 def _assistant(turn: Turn, names: Names, lost: Loss) -> list[Message]:
     said = spread(turn.parts)
-    if any(isinstance(part, Text) and part.citations for part in said.content):
-        lost.add("citations")
+    for part in said.content:
+        if isinstance(part, Text) and part.citations:
+            lost.add("citations")
     message: Message = {"role": "assistant", "content": _content(said.content, lost) or None}
     if thought := "\n\n".join([thinking.text for thinking in said.reasoning if thinking.text]):
         message["reasoning_content"] = thought
@@ -88,13 +92,13 @@ def _call(call: Call, names: Names) -> Message:
 
 def _content(parts: list[Part], lost: Loss, *, keep_blank: bool = False) -> str | list[Message]:
     """A string for one text, else parts. Text that is nothing but white space is no message, only a result."""
+    if len(parts) == 1 and isinstance(alone := parts[0], Text) and alone.cache is None:
+        return "" if alone.text.isspace() and not keep_blank else alone.text
     written = [item for part in parts for item in _part(part, lost)]
-    if all(item.keys() == {"type", "text"} for item in written):
-        if len(written) == 1:
-            return written[0]["text"] if keep_blank or written[0]["text"].strip() else ""
-        if not written or not (keep_blank or any(item["text"].strip() for item in written)):
-            return ""
-    return written
+    blank = all(item.get("type") == "text" and item["text"].isspace() for item in written)
+    if not written or (blank and not keep_blank):
+        return ""
+    return str(written[0]["text"]) if len(written) == 1 and written[0].keys() == _BARE else written
 
 
 def _part(part: Part, lost: Loss) -> list[Message]:

@@ -62,17 +62,7 @@ _READ: Final = frozenset(
 
 def read_request(body: bytes, *, model: str, stream: bool) -> Request:
     """Raises Refusal 400."""
-    try:
-        said = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Refusal(400, "bad-request", "the request body is not valid JSON") from None
-    if not isinstance(said, dict):
-        raise Refusal(400, "bad-request", "the request body is not a JSON object")
-    return read_members(said, model=model, stream=stream)
-
-
-def read_members(said: dict[str, Any], *, model: str, stream: bool) -> Request:
-    """`said` is the decoded body."""
+    said = decoded(body)
     request = sampled(said, model=model, stream=stream)
     request.tools, request.hosted = read_tools(said)
     request.choice = read_choice(said)
@@ -90,6 +80,17 @@ def read_members(said: dict[str, Any], *, model: str, stream: bool) -> Request:
             request.rest[name] = value
     read_messages(said.get("messages"), request)
     return turns.settle(request)
+
+
+def decoded(body: bytes) -> dict[str, Any]:
+    """Raises Refusal 400."""
+    try:
+        said = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Refusal(400, "bad-request", "the request body is not valid JSON") from None
+    if not isinstance(said, dict):
+        raise Refusal(400, "bad-request", "the request body is not a JSON object")
+    return said
 
 
 def sampled(said: dict[str, Any], *, model: str, stream: bool) -> Request:
