@@ -39,6 +39,8 @@ _PLACES: Final = _NAMED | {
 
 #: Google, "Structured output" and `Schema` reference: kept as they are.
 _KEPT: Final = ("minimum", "maximum", "minItems", "maxItems", "propertyOrdering")
+#: All that most properties say.
+_PLAIN: Final = frozenset({"type", "description"})
 _FORMATS: Final = frozenset({"date-time", "date", "time", "int32", "int64", "float", "double"})
 #: Not taken by Gemini, and worth knowing to who fills in the value.
 _TOLD: Final = (
@@ -204,6 +206,8 @@ class _Narrowing:
         if not isinstance(node, dict):
             return {}
         self._nodes += 1
+        if node.keys() <= _PLAIN and type(node.get("type")) is str and type(node.get("description", "")) is str:
+            return node
         ref = node.get("$ref")
         if isinstance(ref, str):
             if ref in within or self._nodes > _MOST_NODES:

@@ -60,9 +60,9 @@ class _Turn:
         return parts + shown
 
     def _part(self, part: Part) -> list[Raw]:
+        if type(part) is Text:
+            return _text(part)
         match part:
-            case Text():
-                return _text(part)
             case Thinking():
                 # Without Google's seal it is nothing to Google: as a text it would be taken for an answer.
                 seal = sealed.own(part.signature)

@@ -35,7 +35,10 @@ def part_of(part: Part, lost: Loss) -> Raw | None:
             return _sealed({"text": part.text, "thought": True}, seal)
         case Call():
             call: Raw = {"id": part.id} if part.id else {}
-            call |= {"name": part.name, "args": arguments_of(part.arguments, lost)}
+            # A custom tool's text is nothing that a Gemini client could have declared; it gets the text all the same.
+            custom = part.kind == "custom"
+            args = {"input": part.arguments} if custom else arguments_of(part.arguments, lost)
+            call |= {"name": part.name, "args": args}
             return _sealed({"functionCall": call}, part.signature)
         case Media() if part.data:
             return {"inlineData": {"mimeType": part.mime or "application/octet-stream", "data": part.data}}

@@ -93,13 +93,15 @@ def _parts(content: dict[str, Any], name: str, unread: list[str]) -> list[Part]:
     for given in listed(content.get("parts"), name):
         if not isinstance(given, dict):
             raise wrong(name, "a list of objects")
+        words = given.get("text")
+        if type(words) is str and len(given) == 1:  # as nearly all are
+            if words:
+                parts.append(Text(words))
+            continue
         part = part_of(given, sealed.returned, unread)
-        if part is not None and part != _NOTHING:
-            parts.append(part)
+        if not isinstance(part, Text | Thinking) or part.text or part.signature:
+            parts += [part] if part is not None else []
     return parts
-
-
-_NOTHING: Final = Text("")
 
 
 def _joined(parts: list[Part]) -> list[Part]:

@@ -19,7 +19,7 @@ _HUMP: Final = re.compile(r"_([a-z0-9])")
 def camel(members: dict[str, Any]) -> dict[str, Any]:
     """One level in camelCase; `members` itself where it is so already. What is there in both spellings stays as the
     camelCase one says."""
-    if not any("_" in name for name in members):
+    if "_" not in "".join(members):
         return members
     spelled: dict[str, Any] = {}
     for name, value in members.items():

@@ -97,7 +97,9 @@ class Reading:
             whole = self._frames.feed(chunk)
         except sse.TooLong:
             return self._failed(out, Refusal(502, "upstream", "the vendor sent an event that is too large"))
-        if whole:
+        if whole.startswith(b"data: ") and whole.count(b"\n") == 2:  # one event on one line, as nearly all reads are
+            self._data(whole[6:], out)
+        elif whole:
             for frame in sse.frames_of(whole):
                 self._frame(frame, out)
                 if self._done:
@@ -113,13 +115,14 @@ class Reading:
         return out
 
     def _frame(self, frame: bytes, out: list[Event]) -> None:
-        if frame.startswith(b"data: ") and frame.count(b"\n") == 2:  # as nearly all are: no lines to join
-            data = frame[6:]
-        else:
-            # An error in mid-stream comes bare, without `data:` (recorded).
-            data = sse.data_of(frame) or (frame if frame.lstrip()[:1] == b"{" else b"")
-            if not data:
-                return
+        if data := sse.data_of(frame):
+            self._data(data, out)
+        elif frame.lstrip()[:1] == b"{" and not self._complete():
+            # An error in mid-stream comes bare, without `data:` (recorded). It is no event, so after the vendor's own
+            # word that the answer is complete it changes nothing.
+            self._data(frame, out)
+
+    def _data(self, data: bytes, out: list[Event]) -> None:
         if self._unwrap is not None:
             data = self._unwrap(data)
         chunk = decoded(data)
@@ -131,6 +134,9 @@ class Reading:
             self._failed(out, failure(data) or Refusal(502, "upstream", "the vendor failed and gave no reason"))
         elif data.strip() != b"[DONE]":
             self._failed(out, Refusal(502, "upstream", "the vendor sent an event that is no JSON object"))
+
+    def _complete(self) -> bool:
+        return bool(self._choices) and all(choice.reason for choice in self._choices.values())
 
     def _failed(self, out: list[Event], refusal: Refusal) -> list[Event]:
         self._done = True
