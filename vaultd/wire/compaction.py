@@ -11,19 +11,19 @@ import binascii
 from typing import Final
 
 #: Base64 letters that no vendor's own content begins with (OpenAI's is `gAAAA…`).
-_MARK: Final = "vaultdC0"
+MARK: Final = "vaultdC0"
 
 
 def seal(summary: str) -> str:
     """`encrypted_content` of an item that holds `summary`."""
-    return _MARK + base64.urlsafe_b64encode(summary.encode()).decode()
+    return MARK + base64.urlsafe_b64encode(summary.encode()).decode()
 
 
 def opened(content: str) -> str | None:
     """The summary in it; None where the content is a vendor's own."""
-    if not content.startswith(_MARK):
+    if not content.startswith(MARK):
         return None
     try:
-        return base64.b64decode(content[len(_MARK) :], altchars=b"-_", validate=True).decode()
+        return base64.b64decode(content[len(MARK) :], altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         return None

@@ -20,6 +20,7 @@ from vaultd.vault.credential import Credential
 from vaultd.wire import fault
 from vaultd.wire.members import Members
 from vaultd.wire.refusal import Refusal
+from vaultd.work import compacting
 from vaultd.work import plan as planning
 from vaultd.work.address import address_of
 from vaultd.work.attempt import House
@@ -59,14 +60,14 @@ async def compact(house: House, body: Members, headers: Mapping[str, str]) -> Pa
     if not isinstance(model, str) or not model:
         raise Refusal(400, "bad-request", "`model` is missing: name one of GET /v1/models")
     plan = planning.plan(house, "openai-responses", model)
+    edits: dict[str, bytes | None] = {"input": compacting.readable(items)} if (items := body.raw("input")) else {}
     last: Refusal | Passed | None = None
     for candidate in plan.candidates:
         if "openai-responses" not in candidate.provider.api.formats:
             continue
         _let_go(last)
-        name = candidate.model.upstream or candidate.model.id
-        sent = body.splice({"model": msgspec.json.encode(name)})
-        errand = Errand("POST", "/responses/compact", "", headers, sent)
+        edits["model"] = msgspec.json.encode(candidate.model.upstream or candidate.model.id)
+        errand = Errand("POST", "/responses/compact", "", headers, body.splice(edits))
         last = await _asked(house, candidate.provider, candidate.credential, errand)
         status = last.answer.status if isinstance(last, Passed) else 0
         plan.report(candidate, OK if status == 200 else Outcome(status) if status else NETWORK)

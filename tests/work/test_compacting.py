@@ -1,0 +1,113 @@
+"""A conversation cut short by a vendor that has no compaction: asked for as a summary, told as an opaque item."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from vaultd.wire import compaction
+from vaultd.wire.ir import (
+    Answer,
+    Call,
+    Choice,
+    Compaction,
+    Output,
+    Part,
+    Reason,
+    Request,
+    Result,
+    Text,
+    Thinking,
+    Tool,
+    Turn,
+)
+from vaultd.wire.refusal import Refusal
+from vaultd.wire.usage import Usage
+from vaultd.work.compacting import QUESTION, asks, compacted, readable, summarising
+
+
+def conversation() -> Request:
+    return Request(
+        format="openai-responses",
+        model="m",
+        system=[Text("be brief")],
+        turns=[
+            Turn("user", [Text("read it")]),
+            Turn("assistant", [Call("call_1", "read", "{}")]),
+            Turn("user", [Result("call_1", "read", [Text("42")])]),
+        ],
+        tools=[Tool(name="read")],
+        choice=Choice(mode="required"),
+        max_output=100,
+        output=Output(kind="json"),
+        stop=["x"],
+        rest={"compaction_trigger": True, "include": []},
+    )
+
+
+def test_the_whole_conversation_is_asked_about_and_nothing_else() -> None:
+    request = conversation()
+    before = msgspec.json.encode(request)
+    asked = summarising(request)
+    assert asks(request) and not asks(asked)
+    assert asked.system == request.system
+    assert asked.turns[:2] == request.turns[:2]
+    assert asked.turns[2] == Turn("user", [*request.turns[2].parts, Text(QUESTION)])
+    assert (asked.tools, asked.choice) == (request.tools, Choice(mode="none"))
+    assert (asked.max_output, asked.output, asked.stop, asked.rest) == (None, None, [], {"include": []})
+    assert msgspec.json.encode(request) == before
+
+
+def test_the_question_is_a_turn_of_its_own_after_an_answer_and_where_there_is_nothing() -> None:
+    request = conversation()
+    request.turns = [Turn("user", [Text("hi")]), Turn("assistant", [Text("hello")])]
+    assert summarising(request).turns == [*request.turns, Turn("user", [Text(QUESTION)])]
+    request.turns, request.tools = [], []
+    asked = summarising(request)
+    assert (asked.turns, asked.choice) == ([Turn("user", [Text(QUESTION)])], None)
+
+
+@pytest.mark.parametrize("reason", ["stop", "length"])
+def test_the_summary_is_the_one_part_of_the_answer(reason: Reason) -> None:
+    usage = Usage(5, 6)
+    parts: list[Part] = [Thinking("hm", "sig"), Text(" it was "), Text("42 ✓\n")]
+    told = compacted(Answer(id="a", model="v", created=7, parts=parts, reason=reason, usage=usage))
+    (part,) = told.parts
+    assert isinstance(part, Compaction)
+    assert (part.summary, compaction.opened(part.content)) == ("it was 42 ✓", "it was 42 ✓")
+    assert (told.id, told.model, told.created, told.reason, told.usage) == ("a", "v", 7, "stop", usage)
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ([], "stop"),
+        ([Text(" \n")], "stop"),
+        ([Call("c", "read", "{}")], "tool"),
+        ([Text("no", refusal=True)], "stop"),
+        ([Text("half")], "filter"),
+    ],
+)
+def test_what_is_no_summary_is_refused(parts: list[Part], reason: Reason) -> None:
+    with pytest.raises(Refusal) as refused:
+        compacted(Answer(parts=parts, reason=reason))
+    assert refused.value.status == 502
+
+
+def test_to_a_vendor_that_cannot_read_it_the_item_is_a_message() -> None:
+    own = json.dumps({"type": "compaction", "id": "cmp_1", "encrypted_content": compaction.seal("was „42“")}).encode()
+    others = b'{ "type":"compaction", "encrypted_content":"gAAAAx"}'
+    quoted = b'{"type":"message","role":"user","content":"vaultdC0 \\u00e9"}'
+    broken = b'{"type":"compaction","encrypted_content":"vaultdC0!"}'
+    told = readable(b"[" + b" , ".join([others, own, quoted, broken]) + b"]")
+    message = (
+        b'{"type":"message","role":"user","content":[{"type":"input_text","text":"was \xe2\x80\x9e42\xe2\x80\x9c"}]}'
+    )
+    assert told == b"[" + b",".join([others, message, quoted, broken]) + b"]"
+
+
+@pytest.mark.parametrize("items", [b' [ {"type": "compaction"} ] ', b'"vaultdC0"', b"[vaultdC0", b"null"])
+def test_without_one_the_bytes_are_the_same(items: bytes) -> None:
+    assert readable(items) == items
