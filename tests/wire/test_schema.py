@@ -156,8 +156,29 @@ def test_conditions_leave_their_properties() -> None:
 
 
 keywords = st.sampled_from(
-    "type properties items anyOf oneOf allOf $ref $defs required enum const format description prefixItems default "
-    "additionalProperties nullable if then minLength a".split()
+    [
+        "type",
+        "properties",
+        "items",
+        "anyOf",
+        "oneOf",
+        "allOf",
+        "$ref",
+        "$defs",
+        "required",
+        "enum",
+        "const",
+        "format",
+        "description",
+        "prefixItems",
+        "default",
+        "additionalProperties",
+        "nullable",
+        "if",
+        "then",
+        "minLength",
+        "a",
+    ]
 )
 values = st.recursive(
     st.none()
