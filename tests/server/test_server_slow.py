@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -126,6 +128,35 @@ def test_thr_14_one_address_has_a_share_and_those_that_stand_for_many_have_none(
     assert all(counts.enter("127.0.0.1") for _ in range(2 * LIMITS.per_peer))
     counts.leave("203.0.113.9")
     assert counts.enter("203.0.113.9")
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "connections", "files"),
+    [
+        (256, 256, (256 - 64) // 2, 256),
+        (256, 2300, (2300 - 64) // 2, 2300),
+        (256, 20_000, LIMITS.connections, 2 * LIMITS.connections + 64),
+        (10_000, 20_000, LIMITS.connections, 10_000),
+        (10, 10, 1, 10),
+    ],
+)
+def test_thr_14_as_many_as_there_are_files_for_and_the_soft_limit_is_raised(
+    soft: int, hard: int, connections: int, files: int
+) -> None:
+    """In a process of its own, for what is lowered once cannot be raised again."""
+    script = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, {max(hard, 64)}))\n"
+        "from vaultd.server.slow import fitting\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
+        "print(fitting().connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+    heard = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert heard.stdout.split() == [str(connections), str(files)], heard.stderr
+
+
+def test_a_thousand_streams_from_here_have_room() -> None:
+    counts = Counts(lambda _: True)
+    assert all(counts.enter("127.0.0.1") for _ in range(1000))
 
 
 def test_thr_14_all_together_are_bound_too() -> None:

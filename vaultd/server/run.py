@@ -23,7 +23,7 @@ from vaultd.errors import Misconfigured
 from vaultd.house import House
 from vaultd.server.app import make_app
 from vaultd.server.guard import is_loopback
-from vaultd.server.slow import LIMITS, Counts, Limits, Watched
+from vaultd.server.slow import LIMITS, Counts, Limits, Watched, fitting
 from vaultd.work.relay import GRACE
 from vaultd.work.tasks import Tasks
 
@@ -48,7 +48,7 @@ async def serve(house: House, host: str, port: int) -> None:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload)
     try:
-        async with listening(house, host, port, context) as address:
+        async with listening(house, host, port, context, fitting()) as address:
             if house.daemon is not None:
                 house.daemon.address = address
             _log.info("listening", extra={"address": address})

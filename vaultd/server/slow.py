@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from aiohttp import web
@@ -22,9 +23,9 @@ _log = logging.getLogger("vaultd.server")
 class Limits:
     """Counts and seconds."""
 
-    #: A daemon for a person, a team or a container's neighbours; nginx's default is 512 a worker, and a process may
-    #: usually hold 1,024 files.
-    connections: int = 512
+    #: In all. An open stream weighs about 30 kB, so that these weigh 120 MB; `fitting` makes them fewer where the
+    #: process may not hold files for so many. A thousand idle streams are a team whose every member runs a few agents.
+    connections: int = 4096
     #: One address: a browser opens 6, Claude Code 12, a pool of workers some dozens.
     per_peer: int = 64
     #: Idle between requests, and the time for a request's head (nginx: 75 s and 60 s).
@@ -37,6 +38,28 @@ class Limits:
 
 
 LIMITS: Final = Limits()
+#: A stream has two ends, and each of them is an open file.
+_FILES_EACH: Final = 2
+#: Vault, admin socket, log, event loop, and renewals.
+_FILES_APART: Final = 64
+
+
+def fitting(limits: Limits = LIMITS) -> Limits:
+    """`limits` with no more connections than this process may hold files for.
+
+    Where the soft limit is lower than needed it is raised, as far as the hard one allows: 1,024, the usual soft one, is
+    for programs with select(2), and systemd and container engines leave the hard one at half a million.
+    """
+    needed = limits.connections * _FILES_EACH + _FILES_APART
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return limits
+    files = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    room = max(1, (files - _FILES_APART) // _FILES_EACH)
+    if room < limits.connections:
+        _log.warning("fewer connections than usual", extra={"connections": room, "files": files})
+    return replace(limits, connections=min(limits.connections, room))
 
 
 class Counts:
