@@ -13,8 +13,8 @@ from vaultd.wire.failing import failure
 from vaultd.wire.refusal import Refusal
 from vaultd.wire.sse import data_of, frames_of
 
-#: What an answer's status is at its end. Vendors differ in the event's name (`response.complete` was recorded), and some
-#: leave out the status.
+#: An answer's status at its end. Vendors differ in the event's name (`response.complete` was recorded), and some leave
+#: out the status.
 _FINAL: Final = frozenset({"completed", "complete", "incomplete"})
 _BROKEN: Final = frozenset({"failed", "cancelled"})
 

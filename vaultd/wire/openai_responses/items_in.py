@@ -60,8 +60,10 @@ class Items:
         if role is None:
             raise expected.wrong(f"{where}.role", "user, assistant, system or developer")
         for part in self._content(item.get("content"), f"{where}.content"):
-            if role != "system":
+            if role == "assistant":
                 self._say(role, self._sealed(part))
+            elif role == "user":
+                self._say(role, part)
             elif not isinstance(part, Text):
                 self._request.unread.append(f"system.{part.kind}")
             elif self._request.turns:
