@@ -24,7 +24,7 @@ def returned(value: Any) -> str:
     """What a client sends back, or what Google gave it before."""
     if not isinstance(value, str) or value == SKIP:
         return ""
-    if any(signature.own(value, fmt) for fmt in _OTHERS):
+    if signature.unredacted(value)[1] or any(signature.own(value, fmt) for fmt in _OTHERS):
         return value
     return signature.carry(value, "gemini")
 
