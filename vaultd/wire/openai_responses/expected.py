@@ -7,8 +7,18 @@ from typing import Any
 from vaultd.wire.refusal import Refusal
 
 
-def wrong(name: str, kind: str) -> Refusal:
-    return Refusal(400, "bad-request", f"{name!r} must be {kind}")
+class Wrong(Refusal):
+    def __init__(self, name: str, kind: str) -> None:
+        super().__init__(400, "bad-request", f"{name!r} must be {kind}")
+        self._name, self._kind = name, kind
+
+    def within(self, place: str) -> Wrong:
+        """The same, of a member of `place`: where that is, is only put into words once something is wrong."""
+        return Wrong(f"{place}.{self._name}" if self._name else place, self._kind)
+
+
+def wrong(name: str, kind: str) -> Wrong:
+    return Wrong(name, kind)
 
 
 def text(value: Any, name: str) -> str:
