@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from serving import CLIENT_KEY, MODELS, Serve
 
 
@@ -20,6 +21,16 @@ async def test_a_version_header_gets_anthropics_list(serve: Serve) -> None:
     heard = (await here.get("/v1/models?limit=1000", anthropic_version="2023-06-01")).json()
     assert [(row["type"], row["id"]) for row in heard["data"]] == [("model", "acme-small"), ("model", "large")]
     assert (heard["first_id"], heard["last_id"], heard["has_more"]) == ("acme-small", "large", False)
+
+
+@pytest.mark.parametrize("version", ["2023-06-01", "2026-10-21"])
+@pytest.mark.parametrize("paging", ["", "limit=1000", "limit=20&after_id=large", "before_id=large"])
+async def test_anthropics_versions_and_pages_get_the_whole_list(serve: Serve, version: str, paging: str) -> None:
+    here = await serve(MODELS)
+    bearer = await here.get(f"/v1/models?{paging}", anthropic_version=version)
+    keyed = await here.get(f"/v1/models?{paging}", key=None, anthropic_version=version, x_api_key=CLIENT_KEY)
+    assert bearer.json() == keyed.json()
+    assert (len(bearer.json()["data"]), bearer.json()["has_more"]) == (2, False)
 
 
 async def test_googles_key_gets_googles_list_on_v1_too(serve: Serve) -> None:

@@ -1,4 +1,4 @@
-"""Routes that are not there, in the shape of whoever asks; and what a Gemini CLI asks before its first question."""
+"""Routes that are not there, in the shape of whoever asks."""
 
 from __future__ import annotations
 
@@ -35,12 +35,23 @@ async def test_a_model_nobody_serves_is_pointed_to_the_list(serve: Serve) -> Non
     assert heard.json()["error"]["message"] == "no such model: 'nope'; GET /v1/models lists those served"
 
 
-async def test_a_gemini_cli_finds_itself_set_up(serve: Serve) -> None:
-    """It asks for its tier and project first, and gives up on an error. Without the client key it is told nothing."""
+async def test_claude_codes_look_whether_anybody_is_there_is_answered_with_404(serve: Serve) -> None:
+    """It goes on after that, and says nothing."""
     here = await serve(MODELS)
-    ready = (await here.send("POST", "/v1internal:loadCodeAssist", b"{}")).json()
-    assert ready["currentTier"]["id"] and ready["cloudaicompanionProject"]
-    for call in ("retrieveUserQuota", "listExperiments", "recordCodeAssistMetrics"):
-        heard = await here.send("POST", f"/v1internal:{call}", b"{}")
-        assert (heard.status, heard.json()) == (200, {})
-    assert (await here.send("POST", "/v1internal:loadCodeAssist", b"{}", key=None)).status == 401
+    heard = await here.send("HEAD", "/api/hello", b"", key=None)
+    assert (heard.status, heard.body) == (404, b"")
+
+
+@pytest.mark.parametrize("base", ["/v1/models", "/v1beta/models", "/v1beta1/publishers/google/models"])
+@pytest.mark.parametrize("method", ["generateContent", "streamGenerateContent", "countTokens"])
+async def test_googles_paths_know_each_others_methods(serve: Serve, base: str, method: str) -> None:
+    here = await serve(MODELS)
+    heard = await here.send("POST", f"{base}/nope:{method}", b"{}")
+    assert (heard.status, heard.json()["error"]["status"]) == (404, "NOT_FOUND")
+    assert "'nope'" in heard.json()["error"]["message"]
+
+
+async def test_a_method_nobody_serves_is_named(serve: Serve) -> None:
+    here = await serve(MODELS)
+    heard = await here.send("POST", "/v1/models/m-1:embedContent", b"{}")
+    assert heard.status == 501 and "embedContent" in heard.json()["error"]["message"]

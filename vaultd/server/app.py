@@ -50,6 +50,8 @@ def make_app(house: House, limits: Limits = LIMITS) -> web.Application:
     code_assist_models = "/v1internal:{method:generateContent|streamGenerateContent|countTokens}"
     post(code_assist_models, "gemini", desk.handler("gemini", envelope=True), guard.gemini_cli)
     post("/v1internal:{method:[A-Za-z]+}", "gemini", code_assist.set_up, guard.gemini_cli)
+    get("/v1internal:{method:[A-Za-z]+}", "gemini", code_assist.set_up, guard.gemini_cli)
+    get("/v1internal/operations/{name:.+}", "gemini", code_assist.operation, guard.gemini_cli)
 
     get("/v1/models", models.shape, models.every(house))
     get("/v1/models/{model:.+}", models.shape, models.one(house))
