@@ -13,11 +13,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from exchanges import ANY, FORMATS, MODEL, TARGET, answers, chunked, grammar, requests, streamed, streams, told
+from exchanges import ANY, answers, chunked, requests, streams
 from grammars import faults
 from hypothesis import given
 from hypothesis import strategies as st
 from mutations import bent_bytes, encoded, mutated
+from talk import FORMATS, MODEL, TARGET, grammar, streamed, told
 
 from vaultd.wire import thinking
 from vaultd.wire.custom import Unwrap

@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import base64
 import copy
-import importlib
 import itertools
 import os
+from functools import cache
 from typing import Any, Final
 
 import msgspec
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from talk import FORMATS, MODEL
 
 from vaultd.wire import signature
 from vaultd.wire.folding import unfold
-from vaultd.wire.formats import Grammar
 from vaultd.wire.ir import (
     Answer,
-    Begin,
     Call,
     Choice,
     Citation,
     Close,
     Delta,
-    End,
     Event,
     Media,
     Open,
@@ -38,32 +36,26 @@ from vaultd.wire.ir import (
     Request,
     Result,
     Search,
-    Stamp,
-    Target,
     Text,
     Thinking,
     Tool,
     Turn,
     Variant,
 )
-from vaultd.wire.loss import Loss
-from vaultd.wire.names import Names
 from vaultd.wire.thinking import budget_of
 from vaultd.wire.turns import settle
 from vaultd.wire.usage import Usage
 
 #: `HYPOTHESIS_PROFILE=hour` is `make fuzz`: the same properties, far more examples.
 _SLOW: Final = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-settings.register_profile("ci", max_examples=40, deadline=None, database=None, suppress_health_check=_SLOW)
-settings.register_profile("hour", max_examples=6000, deadline=None, suppress_health_check=_SLOW)
+#: No explanations: they trace each line, and make what fails slow to say so.
+_PHASES: Final = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]
+settings.register_profile("base", deadline=None, suppress_health_check=_SLOW, phases=_PHASES)
+settings.register_profile("ci", settings.get_profile("base"), max_examples=30, database=None)
+settings.register_profile("hour", settings.get_profile("base"), max_examples=6000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
-FORMATS: Final = ("openai-chat", "openai-responses", "anthropic-messages", "gemini")
 ANY: Final = "any"
-STAMP: Final = Stamp(1_763_000_000, "0123456789abcdef0123456789abcdef")
-MODEL: Final = "target-model"
-#: A model of which nothing is known.
-TARGET: Final = Target(model=MODEL)
 
 #: Members of a request that a format has a word for, beside the conversation and its tools.
 CARRIED: Final[dict[str, frozenset[str]]] = {
@@ -80,49 +72,28 @@ CARRIED: Final[dict[str, frozenset[str]]] = {
 }
 
 
-def grammar(fmt: str) -> Grammar:
-    found: Grammar = importlib.import_module(f"vaultd.wire.{fmt.replace('-', '_')}.grammar")  # type: ignore[assignment]
-    return found
-
-
-def asked(fmt: str, request: Request, target: Target = TARGET) -> tuple[bytes, Names, Loss]:
-    """The body a vendor of that format would be sent, how its tools are called in it, and what it does not say."""
-    lost = Loss()
-    members, names = grammar(fmt).write_request(request, target, lost)
-    return msgspec.json.encode(members), names, lost
-
-
-def told(fmt: str, answer: Answer, request: Request) -> tuple[bytes, Loss]:
-    lost = Loss()
-    return grammar(fmt).write_answer(answer, request, STAMP, lost), lost
-
-
-def streamed(fmt: str, events: list[Event], request: Request) -> tuple[bytes, Loss]:
-    """The client's stream, each event written as it comes."""
-    lost = Loss()
-    writer = grammar(fmt).writer(request, STAMP, lost)
-    return b"".join([writer.feed([event]) for event in events]), lost
-
-
-def heard(fmt: str, chunks: list[bytes], names: Names | None = None) -> list[Event]:
-    reader = grammar(fmt).reader(names or Names())
-    events = [event for chunk in chunks for event in reader.feed(chunk)]
-    return [*events, *reader.end()]
-
-
 # Words.
 
 #: No surrogates: a text that has one is no JSON. Never only space: such texts may be left out.
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=24).filter(lambda text: text.strip())
 plain_words = st.text("abcdefghijklmnopqrstuvwxyz ÄÖ漢字🙂", min_size=1, max_size=16).filter(lambda text: text.strip())
-names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,20}", fullmatch=True)
+names = st.builds(
+    lambda first, rest: first + rest,
+    st.sampled_from("abcXYZ_"),
+    st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", max_size=16),
+)
 #: As MCP servers name their tools: too long, or with what no vendor takes.
 odd_names = st.one_of(
     names,
-    st.from_regex(r"mcp__[a-z]{20,40}__[a-z_]{20,40}", fullmatch=True),
-    st.from_regex(r"[0-9a-z.:/ äß-]{1,90}", fullmatch=True),
+    st.builds(
+        lambda server, tool: f"mcp__{server}__{tool}",
+        st.text("abcdef", min_size=20, max_size=40),
+        st.text("abc_def", min_size=20, max_size=40),
+    ),
+    st.text("0123abc.:/ äß-", min_size=1, max_size=90),
 )
-ids = st.from_regex(r"call_[A-Za-z0-9]{8,24}", fullmatch=True)
+tokens = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=8, max_size=20)
+ids = tokens.map(lambda text: f"call_{text}")
 blobs = st.binary(min_size=1, max_size=24).map(lambda data: base64.b64encode(data).decode())
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | plain_words,
@@ -141,6 +112,7 @@ schemas = st.dictionaries(
 ).map(lambda members: {"type": "object", "properties": members})
 
 
+@cache
 def signatures(fmt: str) -> st.SearchStrategy[str]:
     return blobs.map(lambda text: signature.carry(text, fmt))
 
@@ -148,6 +120,7 @@ def signatures(fmt: str) -> st.SearchStrategy[str]:
 # Media.
 
 
+@cache
 def images(fmt: str) -> st.SearchStrategy[Media]:
     mimes = st.sampled_from(["image/png", "image/jpeg"])
     inline = st.builds(lambda mime, data: Media(kind="image", mime=mime, data=data), mimes, blobs)
@@ -159,15 +132,18 @@ def images(fmt: str) -> st.SearchStrategy[Media]:
     return inline | linked
 
 
+@cache
 def documents(fmt: str) -> st.SearchStrategy[Media]:
     named = st.just("") if fmt == "gemini" else names.map(lambda name: f"{name}.pdf")
     return st.builds(lambda name, data: Media(kind="file", mime="application/pdf", data=data, name=name), named, blobs)
 
 
+@cache
 def sounds() -> st.SearchStrategy[Media]:
     return blobs.map(lambda data: Media(kind="audio", mime="audio/wav", data=data))
 
 
+@cache
 def seen(fmt: str) -> st.SearchStrategy[Media]:
     """What a user shows."""
     shown = images(fmt) | documents(fmt)
@@ -184,26 +160,31 @@ def rounds(draw: st.DrawFn, fmt: str, tools: list[Tool]) -> list[Turn]:
     taken: set[str] = set()
     for _ in range(draw(st.integers(0, 2))):
         turns.append(Turn("user", draw(_questions(fmt))))
-        said: list[Part] = [*draw(st.just([]) if fmt == "gemini" else st.lists(_thoughts(fmt), max_size=1))]
-        said += draw(st.lists(words.map(Text), max_size=2))
-        made = draw(st.lists(_calls(fmt, tools), max_size=3)) if tools else []
-        calls = [call for call in made if call.id not in taken]
-        calls = list({call.id: call for call in calls}.values())
-        taken |= {call.id for call in calls}
-        if not said and not calls:
-            said = [Text("hm")]
-        turns.append(Turn("assistant", [*said, *calls] if calls else said))
+        said: list[Part] = draw(_statements(fmt))
+        acts = draw(_acts()) if tools else []
+        calls = {act[1]: _made(tools, act) for act in acts if act[1] not in taken}
+        taken |= set(calls)
+        turns.append(Turn("assistant", [*said, *calls.values()] or [Text("hm")]))
         if calls:
-            turns.append(Turn("user", [draw(_results(fmt, call)) for call in calls]))
+            turns.append(Turn("user", [_answered(call, draw(_shown(fmt))) for call in calls.values()]))
     turns.append(Turn("user", draw(_questions(fmt))))
     return turns
 
 
+@cache
 def _questions(fmt: str) -> st.SearchStrategy[list[Part]]:
     shown = st.lists(words.map(Text) | seen(fmt), max_size=2)
     return st.builds(lambda text, more: [Text(text), *more], words, shown)
 
 
+@cache
+def _statements(fmt: str) -> st.SearchStrategy[list[Part]]:
+    """No thought is sent back to Gemini."""
+    thoughts = st.lists(_thoughts(fmt), max_size=0 if fmt == "gemini" else 1)
+    return st.builds(lambda first, then: [*first, *then], thoughts, st.lists(words.map(Text), max_size=2))
+
+
+@cache
 def _thoughts(fmt: str) -> st.SearchStrategy[Part]:
     if fmt == "openai-chat":
         return words.map(Thinking)
@@ -214,21 +195,30 @@ def _thoughts(fmt: str) -> st.SearchStrategy[Part]:
     return st.builds(Thinking, words, signatures(fmt))
 
 
-def _calls(fmt: str, tools: list[Tool]) -> st.SearchStrategy[Call]:
-    def call(tool: Tool, call_id: str, spoken: str, free: str) -> Call:
-        return Call(call_id, tool.name, free if tool.kind == "custom" else spoken, tool.kind)
+@cache
+def _acts() -> st.SearchStrategy[list[tuple[int, str, str, str]]]:
+    """Of calls: which tool, the id, and what is said where it is a function, or a custom tool."""
+    return st.lists(st.tuples(st.integers(0, 2), ids, arguments, words), max_size=3)
 
-    return st.builds(call, st.sampled_from(tools), ids, arguments, words)
+
+def _made(tools: list[Tool], act: tuple[int, str, str, str]) -> Call:
+    number, call_id, spoken, free = act
+    tool = tools[number % len(tools)]
+    return Call(call_id, tool.name, free if tool.kind == "custom" else spoken, tool.kind)
 
 
-def _results(fmt: str, call: Call) -> st.SearchStrategy[Part]:
+@cache
+def _shown(fmt: str) -> st.SearchStrategy[tuple[list[Any], bool]]:
+    """What a tool answers, and whether it failed."""
     parts = st.builds(lambda text, more: [Text(text), *more], plain_words, st.lists(images(fmt), max_size=1))
-    error = st.booleans() if fmt in {"anthropic-messages", ANY} else st.just(value=False)
-    return st.builds(
-        lambda said, failed: Result(call.id, call.name, said, is_error=failed, kind=call.kind), parts, error
-    )
+    return st.tuples(parts, st.booleans() if fmt in {"anthropic-messages", ANY} else st.just(value=False))
 
 
+def _answered(call: Call, shown: tuple[list[Any], bool]) -> Result:
+    return Result(call.id, call.name, shown[0], is_error=shown[1], kind=call.kind)
+
+
+@cache
 @st.composite
 def _tools(draw: st.DrawFn, fmt: str) -> list[Tool]:
     kinds = ["function", "custom"] if fmt in {"openai-chat", "openai-responses", ANY} else ["function"]
@@ -244,6 +234,7 @@ def _tools(draw: st.DrawFn, fmt: str) -> list[Tool]:
 # Requests.
 
 
+@cache
 def _members(fmt: str) -> dict[str, st.SearchStrategy[Any]]:
     tiers = ["default", "flex", "priority"]
     levels = st.sampled_from(["minimal", "low", "medium", "high"])
@@ -272,6 +263,7 @@ def _members(fmt: str) -> dict[str, st.SearchStrategy[Any]]:
     return {name: strategy for name, strategy in known.items() if name in carried}
 
 
+@cache
 def _outputs(fmt: str) -> st.SearchStrategy[Output]:
     named = names if fmt != "gemini" else st.just("")
     strict = st.booleans() if fmt != "gemini" else st.none()
@@ -281,6 +273,7 @@ def _outputs(fmt: str) -> st.SearchStrategy[Output]:
     return schema | st.just(Output(kind="json"))
 
 
+@cache
 @st.composite
 def requests(draw: st.DrawFn, fmt: str) -> Request:
     tools = draw(_tools(fmt))
@@ -316,6 +309,7 @@ def requests(draw: st.DrawFn, fmt: str) -> Request:
 # Answers.
 
 
+@cache
 @st.composite
 def answers(draw: st.DrawFn, fmt: str) -> Answer:
     parts = draw(_said(fmt))
@@ -345,11 +339,13 @@ def _variant(parts: list[Part]) -> Variant:
     return Variant(parts, "tool" if any(isinstance(part, Call) for part in parts) else "stop")
 
 
+@cache
 def _answer_ids(fmt: str) -> st.SearchStrategy[str]:
     prefix = {"openai-chat": "chatcmpl-", "openai-responses": "resp_", "anthropic-messages": "msg_"}.get(fmt, "")
-    return st.from_regex(r"[A-Za-z0-9]{8,24}", fullmatch=True).map(lambda text: prefix + text)
+    return tokens.map(lambda text: prefix + text)
 
 
+@cache
 @st.composite
 def usages(draw: st.DrawFn, fmt: str) -> Usage:
     cached = draw(st.integers(0, 1000))
@@ -364,6 +360,7 @@ def usages(draw: st.DrawFn, fmt: str) -> Usage:
     )
 
 
+@cache
 @st.composite
 def _said(draw: st.DrawFn, fmt: str) -> list[Part]:
     """The parts of one answer. Chat and Gemini keep no border between two texts, nor chat an order of kinds."""
@@ -381,12 +378,14 @@ def _said(draw: st.DrawFn, fmt: str) -> list[Part]:
     return [*thinking, *texts, *more, *calls]
 
 
+@cache
 def _thinking(fmt: str) -> st.SearchStrategy[Part]:
     if fmt in {"openai-chat", "gemini"}:
         return words.map(Thinking)
     return st.builds(Thinking, words, signatures("anthropic-messages" if fmt == ANY else fmt))
 
 
+@cache
 def _texts(fmt: str) -> st.SearchStrategy[Part]:
     if fmt != ANY:
         return words.map(Text)
@@ -394,10 +393,12 @@ def _texts(fmt: str) -> st.SearchStrategy[Part]:
     return st.builds(lambda text, found: Text(text, citations=found), words, st.lists(cited, max_size=2))
 
 
+@cache
 def _drawn() -> st.SearchStrategy[Part]:
     return blobs.map(lambda data: Media(kind="image", mime="image/png", data=data))
 
 
+@cache
 def _searches() -> st.SearchStrategy[Part]:
     found = st.lists(names.map(lambda name: Citation(url=f"https://host.example/{name}", title=name)), max_size=2)
     return st.builds(lambda at, query, hits: Search(f"srvtoolu_{at}", query, hits), names, plain_words, found)
@@ -445,33 +446,6 @@ def _in_pieces(draw: st.DrawFn, block: list[Event]) -> list[Event]:
         else:
             out.append(event)
     return out
-
-
-def legal(events: list[Event]) -> None:
-    """What `wire.ir` says of a stream that ends well."""
-    assert isinstance(events[0], Begin)
-    assert isinstance(events[-1], End)
-    opened: dict[int, Part] = {}
-    closed: set[int] = set()
-    for event in events[1:-1]:
-        match event:
-            case Open():
-                assert event.block == len(opened), "blocks count from 0 in order of opening"
-                assert not getattr(event.part, "text", "") or isinstance(event.part, Media), "text comes in deltas"
-                assert not getattr(event.part, "arguments", ""), "arguments come in deltas"
-                opened[event.block] = event.part
-            case Delta():
-                assert event.text, "an empty delta"
-                assert event.block in opened
-                assert event.block not in closed
-                assert isinstance(opened[event.block], Text | Thinking | Call)
-            case Close():
-                assert event.block in opened
-                assert event.block not in closed
-                closed.add(event.block)
-            case _:
-                raise AssertionError(f"{event} within a stream")
-    assert closed == set(opened), "a block is never closed"
 
 
 @st.composite

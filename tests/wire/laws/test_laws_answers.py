@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 
 import pytest
-from exchanges import ANY, FORMATS, MODEL, STAMP, answers, chunked, grammar, heard, legal, streamed, streams, told
+from exchanges import ANY, answers, chunked, streams
 from grammars import faults
 from hypothesis import find, given
 from hypothesis import strategies as st
+from talk import FORMATS, MODEL, STAMP, grammar, heard, legal, streamed, told
 
 from vaultd.wire.folding import fold
 from vaultd.wire.ir import Answer, Begin, Call, End, Event, Fail, Media, Request, Text, Thinking

@@ -8,25 +8,11 @@ from itertools import product
 
 import msgspec
 import pytest
-from exchanges import (
-    ANY,
-    CARRIED,
-    FORMATS,
-    MODEL,
-    STAMP,
-    TARGET,
-    answers,
-    asked,
-    grammar,
-    heard,
-    requests,
-    streamed,
-    streams,
-    told,
-)
+from exchanges import ANY, CARRIED, answers, requests, streams
 from grammars import faults
 from hypothesis import given
 from hypothesis import strategies as st
+from talk import FORMATS, MODEL, STAMP, TARGET, asked, grammar, heard, streamed, told
 
 from vaultd.wire import custom, thinking
 from vaultd.wire.folding import fold

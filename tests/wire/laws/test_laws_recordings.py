@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exchanges import FORMATS, MODEL, STAMP, grammar, heard, legal, streamed
 from grammars import faults
+from talk import FORMATS, MODEL, STAMP, grammar, heard, legal, streamed
 
 from vaultd.wire.folding import fold
 from vaultd.wire.ir import Answer, Call, Fail, Request, Text, Thinking

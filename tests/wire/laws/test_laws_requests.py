@@ -6,9 +6,10 @@ import copy
 
 import msgspec
 import pytest
-from exchanges import ANY, FORMATS, MODEL, asked, grammar, requests
+from exchanges import ANY, requests
 from hypothesis import find, given
 from hypothesis import strategies as st
+from talk import FORMATS, MODEL, asked, grammar
 
 from vaultd.wire.ir import Call, Reasoning, Request, Result
 from vaultd.wire.turns import settle

@@ -14,7 +14,7 @@ import openai.types.chat
 import openai.types.responses
 import pytest
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming, MessageCreateParamsStreaming
-from exchanges import ANY, FORMATS, MODEL, TARGET, answers, asked, grammar, requests, streamed, streams, told
+from exchanges import ANY, answers, requests, streams
 from frames import Faults, frames_in
 from google.genai import types as google
 from hypothesis import given
@@ -32,6 +32,7 @@ from openai.types.responses.response_create_params import (
     ResponseCreateParamsStreaming as ResponsesStreamed,
 )
 from pydantic import TypeAdapter
+from talk import FORMATS, MODEL, TARGET, asked, grammar, streamed, told
 
 from vaultd.wire.ir import Answer, Request
 
