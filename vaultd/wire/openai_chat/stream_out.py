@@ -1,7 +1,8 @@
 """Events as a chat client's stream.
 
-The grammar lets contents, calls and choices mix, so nothing waits. What comes before and after a delta's text is made
-once for each block: a text is one in a thousand of its kind.
+Calls have numbers and mix freely; everything else of a choice is one after another, for a delta does not say which of
+two texts it belongs to. What comes before and after a delta's text is made once for each block: a text is one in a
+thousand of its kind.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from vaultd.wire.ir import (
     Media,
     Opaque,
     Open,
+    Part,
     Request,
     Stamp,
     Text,
@@ -37,19 +39,22 @@ _DONE: Final = b"data: [DONE]\n\n"
 
 
 class _Block:
-    """An open block: what stands around its text, how much came, and where it began in its choice's content."""
+    """An open block: what stands around its text, how much of it came, and where it began in its choice's content."""
 
-    __slots__ = ("after", "before", "choice", "length", "number", "part", "start")
+    __slots__ = ("after", "before", "choice", "closing", "held", "length", "number", "part", "start")
 
-    def __init__(self, part: Any, choice: int, before: bytes = b"", after: bytes = b"") -> None:
+    def __init__(self, part: Part, choice: int, held: list[bytes] | None) -> None:
         self.part = part
         self.choice = choice
-        self.before = before
-        self.after = after
+        self.before = b""
+        self.after = b""
         self.length = 0
         self.start = 0
         #: Of a call, among those of its choice.
         self.number = 0
+        #: What it said while it waits for its turn; None when it has it.
+        self.held = held
+        self.closing: Close | None = None
 
 
 class Writer:
@@ -59,20 +64,27 @@ class Writer:
         self._lost = lost
         self._head = b""
         self._blocks: dict[int, _Block] = {}
+        #: By choice: the text that is being told, and what waits for its end.
+        self._telling: dict[int, _Block] = {}
+        self._waiting: dict[int, list[_Block]] = {}
         #: By choice: characters of content, calls and images so far.
         self._contents: dict[int, int] = {}
         self._calls: dict[int, int] = {}
         self._images: dict[int, int] = {}
         self._choices: set[int] = set()
+        self._over = False
 
     def feed(self, events: list[Event]) -> bytes:
         out: list[bytes] = []
         for event in events:
+            if self._over:
+                break
             if type(event) is Delta:
                 block = self._blocks[event.block]
                 if block.before:
                     block.length += len(event.text)
-                    out += (block.before, _encode(event.text), block.after)
+                    told = out if block.held is None else block.held
+                    told += (block.before, _encode(event.text), block.after)
             else:
                 self._other(event, out)
         return b"".join(out)
@@ -87,8 +99,10 @@ class Writer:
                 self._begin(event, out)
             case End():
                 self._end(event, out)
+                self._over = True
             case Fail():
                 out.append(error_event(event.refusal))
+                self._over = True
 
     def _begin(self, event: Begin, out: list[bytes]) -> None:
         head = {
@@ -109,54 +123,75 @@ class Writer:
     def _open(self, event: Open, out: list[bytes]) -> None:
         part, choice = event.part, event.choice
         self._voice(choice, out)
-        if isinstance(part, Text):
-            self._blocks[event.block] = block = self._spoken(part, choice, b"refusal" if part.refusal else b"content")
-            block.start = self._contents.get(choice, 0)
-        elif isinstance(part, Thinking):
-            self._blocks[event.block] = self._spoken(part, choice, b"reasoning_content")
+        block = self._blocks[event.block] = _Block(part, choice, [] if choice in self._telling else None)
+        if block.held is not None:
+            self._waiting.setdefault(choice, []).append(block)
+            out = block.held
+        if isinstance(part, Text | Thinking):
+            member = b"content" if isinstance(part, Text) else b"reasoning_content"
+            member = b"refusal" if isinstance(part, Text) and part.refusal else member
+            block.before = b'%b,"choices":[{"index":%d,"delta":{"%b":' % (self._head, choice, member)
+            block.after = b'},"finish_reason":null}]}\n\n'
+            if block.held is None:
+                self._tell(block)
         elif isinstance(part, Call):
-            self._blocks[event.block] = self._called(part, choice, out)
+            self._call(block, part, out)
+        elif isinstance(part, Media) and part.kind == "image" and (part.data or part.url):
+            number = self._images[choice] = self._images.get(choice, -1) + 1
+            out.append(self._delta(choice, {"images": [{"index": number, **image_told(part)}]}))
+        elif isinstance(part, Opaque) and part.format == NAME:
+            out.append(self._delta(choice, {"content": [part.value]}))
         else:
-            self._blocks[event.block] = _Block(None, choice)
-            if isinstance(part, Media) and part.kind == "image" and (part.data or part.url):
-                number = self._images[choice] = self._images.get(choice, -1) + 1
-                out.append(self._delta(choice, {"images": [{"index": number, **image_told(part)}]}))
-            elif isinstance(part, Opaque) and part.format == NAME:
-                out.append(self._delta(choice, {"content": [part.value]}))
-            else:
-                missed(part, self._lost)
+            missed(part, self._lost)
 
-    def _spoken(self, part: Text | Thinking, choice: int, member: bytes) -> _Block:
-        before = b'%b,"choices":[{"index":%d,"delta":{"%b":' % (self._head, choice, member)
-        return _Block(part, choice, before, b'},"finish_reason":null}]}\n\n')
+    def _tell(self, block: _Block) -> None:
+        self._telling[block.choice] = block
+        block.start = self._contents.get(block.choice, 0)
 
-    def _called(self, call: Call, choice: int, out: list[bytes]) -> _Block:
-        number = self._calls[choice] = self._calls.get(choice, -1) + 1
-        said = {"index": number, **call_told(call)}
+    def _call(self, block: _Block, call: Call, out: list[bytes]) -> None:
+        block.number = self._calls[block.choice] = self._calls.get(block.choice, -1) + 1
+        said = {"index": block.number, **call_told(call)}
         kind, spoken = (b"custom", b"input") if call.kind == "custom" else (b"function", b"arguments")
         if call.kind == "custom":
             del said["type"]  # the official types know none in a stream but `function`
+            said["custom"]["input"] = ""
         else:
             said["function"]["arguments"] = ""
-        out.append(self._delta(choice, {"tool_calls": [said]}))
-        before = b'%b,"choices":[{"index":%d,"delta":{"tool_calls":[{"index":%d,"%b":{"%b":' % (
-            self._head,
-            choice,
-            number,
-            kind,
-            spoken,
-        )
-        block = _Block(call, choice, before, b'}}]},"finish_reason":null}]}\n\n')
-        block.number = number
-        return block
+        out.append(self._delta(block.choice, {"tool_calls": [said]}))
+        where = (self._head, block.choice, block.number, kind, spoken)
+        block.before = b'%b,"choices":[{"index":%d,"delta":{"tool_calls":[{"index":%d,"%b":{"%b":' % where
+        block.after = b'}}]},"finish_reason":null}]}\n\n'
 
     def _close(self, event: Close, out: list[bytes]) -> None:
         block = self._blocks.pop(event.block)
+        if block.held is not None:
+            block.closing = event
+            return
+        self._closed(block, event, out)
+        if self._telling.get(block.choice) is block:
+            del self._telling[block.choice]
+            self._release(block.choice, out)
+
+    def _release(self, choice: int, out: list[bytes]) -> None:
+        """Tells what waited, up to the next text that has not come to its end."""
+        waiting = self._waiting.get(choice)
+        while waiting:
+            block = waiting.pop(0)
+            out += block.held or ()
+            block.held = None
+            if isinstance(block.part, Text | Thinking):
+                self._tell(block)
+                if block.closing is None:
+                    return
+                del self._telling[choice]
+            if block.closing is not None:
+                self._closed(block, block.closing, out)
+
+    def _closed(self, block: _Block, event: Close, out: list[bytes]) -> None:
         opened = block.part
         part = event.part or opened
         if isinstance(opened, Text) and isinstance(part, Text) and not opened.refusal:
-            end = block.start + block.length
-            self._contents[block.choice] = self._contents.get(block.choice, 0) + block.length
+            end = self._contents[block.choice] = block.start + block.length
             if annotations := annotations_of(part, block.start, end, self._lost):
                 out.append(self._delta(block.choice, {"annotations": annotations}))
         elif isinstance(part, Thinking):
