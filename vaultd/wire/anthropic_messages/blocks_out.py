@@ -30,7 +30,7 @@ class Blocks:
     def conversation(self, request: Request) -> tuple[list[Block], list[Block]]:
         """`system` and `messages`. Where there are system texts alone the last of them is the user's turn.
 
-        Raises Refusal 400 where nothing is said at all, or where the user's last turn holds what no block can.
+        Raises Refusal 400 where nothing is said at all, or where no block can hold what the user said last.
         """
         texts = list(request.system)
         said: list[Turn] = []
@@ -42,7 +42,9 @@ class Blocks:
         system = [block for text in texts for block in self._text(text)]
         messages: list[Block] = []
         for turn in said:
-            content = [block for part in turn.parts for block in self._part(part, turn, turn is said[-1])]
+            content = [block for part in turn.parts for block in self._part(part, turn)]
+            if not content and turn is said[-1] and any(isinstance(part, Media) for part in turn.parts):
+                raise Refusal(400, "bad-request", f"{', '.join(self._lost)}: the vendor's format has no such input")
             if content and messages and messages[-1]["role"] == turn.role:
                 messages[-1]["content"] += content
             elif content:
@@ -53,7 +55,7 @@ class Blocks:
             raise Refusal(400, "bad-request", "messages: there is nothing in them")
         return system, messages
 
-    def _part(self, part: Part, turn: Turn, last: bool) -> list[Block]:
+    def _part(self, part: Part, turn: Turn) -> list[Block]:
         match part:
             case Text():
                 return self._text(part)
@@ -64,7 +66,7 @@ class Blocks:
             case Thinking():
                 return self._thinking(part) if turn.role == "assistant" else []
             case Media():
-                return self._media(part, turn.role == "user" and last)
+                return self._media(part)
             case _:
                 return self._hosted(part)
 
@@ -111,7 +113,7 @@ class Blocks:
         content: list[Block] = []
         for inner in part.parts:
             if isinstance(inner, Media):
-                content += self._media(inner, False)
+                content += self._media(inner)
             elif NAME in inner.extra:
                 content.append(inner.extra[NAME])
             elif inner.text:
@@ -124,16 +126,12 @@ class Blocks:
             block["is_error"] = True
         return _marked(block, part.cache)
 
-    def _media(self, part: Media, needed: bool) -> list[Block]:
-        """`needed`: the answer is about it, so it cannot be left out."""
+    def _media(self, part: Media) -> list[Block]:
         if part.kind == "file" and part.extra.get(NAME, {}).get("type") == "search_result":
             return [part.extra[NAME]]
         source = _source(part)
         if source is None:
-            name = f"{part.kind} ({part.mime})" if part.mime else part.kind
-            if needed:
-                raise Refusal(400, "bad-request", f"{name}: a vendor of Anthropic's format does not take it")
-            self._lost.add(part.mime or part.kind)
+            self._lost.add(part.mime if part.kind == "file" and part.mime else part.kind)
             return []
         if part.kind == "image":
             return [_marked({"type": "image", "source": source}, part.cache)]

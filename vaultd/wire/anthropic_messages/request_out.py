@@ -159,12 +159,14 @@ def _think(request: Request, target: Target, members: Block, lost: Loss) -> bool
         thinking = _thinking(reasoning, target, members["max_tokens"])
         forced = request.choice is not None and request.choice.mode == "required"
         if thinking is None or (forced and thinking["type"] != "disabled"):
-            lost.add(_THINKING.get(request.format, "thinking"))
+            lost.add(_name(request))
         else:
             members["thinking"] = thinking
             thinks = thinking["type"] != "disabled"
             if thinking["type"] == "adaptive":
                 config["effort"] = _effort(reasoning, target)
+            elif thinks and 0 < (reasoning.budget or 0) < _LEAST_BUDGET:
+                lost.add(_name(request))
     output = request.output
     if output is not None and output.kind == "schema" and isinstance(output.schema, dict):
         config["format"] = {"type": "json_schema", "schema": output.schema}
@@ -173,6 +175,10 @@ def _think(request: Request, target: Target, members: Block, lost: Loss) -> bool
     if config:
         members["output_config"] = config
     return thinks
+
+
+def _name(request: Request) -> str:
+    return _THINKING.get(request.format, "thinking")
 
 
 def _thinking(reasoning: Reasoning, target: Target, most: int) -> Block | None:
@@ -244,6 +250,7 @@ def _ask(request: Request, members: Block, lost: Loss) -> None:
         ("verbosity", request.verbosity),
         ("image_config", request.image),
         ("metadata", request.metadata),
+        ("prompt_cache_key", request.cache_key),
     ):
         if value:
             lost.add(name)
