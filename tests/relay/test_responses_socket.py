@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import openai
 import pytest
-from aiohttp import WSMsgType
+from aiohttp import WSMsgType, web
 from openai.types.responses import Response
 from openai.types.responses.responses_server_event import ResponseWsError
 from stand_in import CLIENT_KEY, Relayed, Serve, Vendor, stream, whole
@@ -214,6 +214,40 @@ async def test_a_stop_of_the_client_stops_the_vendor(serve: Serve, vendor: Vendo
         await socket.send_str(json.dumps(ASK | {"input": []}))
         await socket.receive()
     await asyncio.wait_for(vendor.hung_up.wait(), 10)
+
+
+async def test_a_comment_keeps_the_connection_and_is_no_message(serve: Serve, vendor: Vendor) -> None:
+    relayed = await serve()
+    go, on = asyncio.Event(), asyncio.Event()
+    vendor.usual = stream(frame("response.output_text.delta", 0, delta="a"), go, b": alive\n\n", on, said("one")[0])
+    url = f"{relayed.url}/v1/responses"
+    async with relayed.session.ws_connect(url, headers=KEY, autoping=False) as socket:
+        await socket.send_str(json.dumps(ASK | {"input": []}))
+        assert (await socket.receive_json())["delta"] == "a"
+        go.set()
+        assert (await socket.receive()).type is WSMsgType.PING
+        on.set()
+        assert (await heard(socket))[-1]["type"] == "response.completed"
+
+
+async def test_a_refusal_after_pings_still_has_its_own_status(serve: Serve, vendor: Vendor) -> None:
+    relayed = await serve("disable-cooling: true\nstreaming: {{keepalive-seconds: 0.05}}\n" + ONE)
+    go = asyncio.Event()
+    refusing = whole(b'{"error":{"message":"no more","type":"t"}}', status=429, retry_after="7")
+
+    async def later(request: web.Request) -> web.StreamResponse:
+        await go.wait()
+        return await refusing(request)
+
+    vendor.usual = later
+    async with relayed.session.ws_connect(f"{relayed.url}/v1/responses", headers=KEY, autoping=False) as socket:
+        await socket.send_str(json.dumps(ASK | {"input": []}))
+        assert (await socket.receive()).type is WSMsgType.PING
+        go.set()
+        while (message := await socket.receive()).type is WSMsgType.PING:
+            pass
+        error = message.json()
+    assert (error["status"], error["error"]["message"], error["headers"]["retry-after"]) == (429, "no more", "7")
 
 
 async def test_requests_of_one_socket_wait_for_each_other(serve: Serve, vendor: Vendor) -> None:

@@ -262,23 +262,23 @@ class _Client:
     def __init__(self, ws: web.WebSocketResponse, telling: Telling) -> None:
         self._ws = ws
         self.telling = telling
+        #: True from the first message on: a head is nothing here, and until then a refusal has its true status.
         self.opened = False
         self.turn_state = ""
         #: Why what came cannot be told in messages.
         self.trouble = ""
 
     async def open(self, status: int, headers: Mapping[str, str]) -> None:
-        self.opened = True
         self.turn_state = headers.get(_TURN_STATE, "")
-        kind = headers.get("content-type", "")
-        if not kind.startswith("text/event-stream") or "content-encoding" in headers:
-            self.trouble = "the vendor answered with something else than a stream"
+        plain = headers.get("content-type", "").startswith("text/event-stream") and "content-encoding" not in headers
+        self.trouble = "" if plain else "the vendor answered with something else than a stream"
 
     async def write(self, data: bytes) -> None:
         if self.trouble:
             return
         messages = self.telling.feed(data)
         for message in messages:
+            self.opened = True
             await self._ws.send_frame(message, WSMsgType.TEXT)
         if not messages:
             await self._ws.ping()  # a comment: to keep the connection, not to be read
