@@ -19,8 +19,11 @@ _chunk: Final = msgspec.json.Decoder(_Chunk)
 
 
 def _counting(asked: Asked) -> bool:
-    """A vendor may speak another format beside chat, which states its tokens unasked."""
-    return asked.format == "openai-chat" and asked.action == "stream" and asked.accounting and not asked.usage_asked
+    """A vendor may speak another format beside chat, which states its tokens unasked; so do the clients' formats that a
+    translated answer is written in."""
+    if asked.format != "openai-chat" or asked.action != "stream":
+        return False
+    return asked.translated or (asked.accounting and not asked.usage_asked)
 
 
 def _edit(body: Body, asked: Asked) -> None:
@@ -31,7 +34,7 @@ def _edit(body: Body, asked: Asked) -> None:
 
 
 def _answer(asked: Asked) -> Change | None:
-    if not _counting(asked):
+    if asked.translated or not _counting(asked):
         return None
     # Not `"choices":[]`: JSON written by Python's own library has a space there.
     return Change(_without_usage, mark=b"[]")
@@ -50,7 +53,7 @@ _ROWS: Final = (
     Row(
         "stream_options",
         "set",
-        "`include_usage: true` in streams, where usage is counted",
+        "`include_usage: true` in streams, where usage is counted or the answer translated",
         "a stream states its tokens only when asked; off with `usage-statistics-enabled: false`",
     ),
     Row("usage", "answer", "the chunk that has it and no choices is taken out", "the client did not ask for it"),

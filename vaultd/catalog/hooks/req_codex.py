@@ -156,7 +156,7 @@ def _mend(body: Body, error: bytes) -> bool:
 
 
 def _answer(asked: Asked) -> Change | None:
-    return Change(bytes, NOWHERE, Hydrated()) if asked.action == "stream" else None
+    return Change(bytes, NOWHERE, Hydrated()) if asked.action == "stream" and not asked.translated else None
 
 
 _REFUSES: Final = "the backend answers 400"

@@ -67,6 +67,8 @@ class Asked(msgspec.Struct, frozen=True):
     envelope: Envelope | None = None
     #: The vendor's format that the body is in.
     format: FormatName = "openai-chat"
+    #: True where that is not the client's: the answer is read, and none of its bytes pass.
+    translated: bool = False
 
 
 #: A mark that no frame has, for a change with `frames` alone: neither JSON nor SSE holds a NUL.
