@@ -86,7 +86,7 @@ class Envelope:
             "model": request.model,
         }
         said = {name: value for name, value in request.echo.items() if value is not None}
-        self._tier = said.pop("service_tier", "auto")
+        self._tier = said.pop("service_tier", None)
         self._constant = encode({**head, **_DEFAULTS, **said})[:-1]
 
     def begun(self) -> bytes:
