@@ -62,7 +62,9 @@ def _assistant(turn: Turn, names: Names, lost: Loss) -> list[Message]:
     for part in said.content:
         if isinstance(part, Text) and part.citations:
             lost.add("citations")
-    message: Message = {"role": "assistant", "content": _content(said.content, lost) or None}
+    content = _content(said.content, lost)
+    # Only beside calls may it be null.
+    message: Message = {"role": "assistant", "content": content or (None if said.tool_calls else "")}
     if thought := "\n\n".join([thinking.text for thinking in said.reasoning if thinking.text]):
         message["reasoning_content"] = thought
     if said.refusal:
@@ -71,8 +73,7 @@ def _assistant(turn: Turn, names: Names, lost: Loss) -> list[Message]:
         message["images"] = [image_told(image) for image in said.images]
     if said.tool_calls:
         message["tool_calls"] = [_call(call, names) for call in said.tool_calls]
-    # Reasoning alone is no message: vendors refuse one without content and calls.
-    return [message] if message["content"] or said.refusal or said.images or said.tool_calls else []
+    return [message] if content or len(message) > 2 else []
 
 
 def _call(call: Call, names: Names) -> Message:

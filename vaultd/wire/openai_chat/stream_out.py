@@ -206,12 +206,18 @@ class Writer:
     def _end(self, event: End, out: list[bytes]) -> None:
         if event.stop:
             self._lost.add("stop_sequence")
-        told = {"service_tier": event.tier} if event.tier else {}
-        for index, reason in enumerate([event.reason, *event.others]):
+        reasons = [event.reason, *event.others]
+        tier = {"service_tier": event.tier} if event.tier else {}
+        usage = {"usage": usage_told(event.usage)} if event.usage is not None else {}
+        # A chunk without choices breaks clients that did not ask for one; they find the tokens in the last that has.
+        aside = self._request.usage_asked
+        for index, reason in enumerate(reasons):
             self._voice(index, out)
-            out.append(self._chunk([{"index": index, "delta": {}, "finish_reason": word_of(reason)}], told))
-        if event.usage is not None and self._request.usage_asked:
-            out.append(self._chunk([], {"usage": usage_told(event.usage)}))
+            more = usage if index == len(reasons) - 1 and not aside else {}
+            choice = {"index": index, "delta": {}, "finish_reason": word_of(reason)}
+            out.append(self._chunk([choice], {**tier, **more}))
+        if usage and aside:
+            out.append(self._chunk([], usage))
         out.append(_DONE)
 
     def _delta(self, choice: int, delta: dict[str, Any]) -> bytes:
