@@ -16,12 +16,24 @@ from vaultd.catalog.manifest import Api, Entry, FormatName, Provider
 from vaultd.oauth.tokens import Account
 from vaultd.secret import Secret
 from vaultd.vault.credential import Credential, Settings
+from vaultd.wire.anthropic_messages import grammar as anthropic_messages
 from vaultd.wire.draft import Draft
+from vaultd.wire.gemini import grammar as gemini
+from vaultd.wire.ir import Request, Target, Text, Turn
+from vaultd.wire.loss import Loss
 from vaultd.wire.members import Members
+from vaultd.wire.openai_chat import grammar as openai_chat
+from vaultd.wire.openai_responses import grammar as openai_responses
 from vaultd.wire.sse import data_of, frames_of
 from vaultd.work import document, headers
 from vaultd.work.address import address_of
 
+GRAMMARS: dict[FormatName, Any] = {
+    "openai-chat": openai_chat,
+    "openai-responses": openai_responses,
+    "anthropic-messages": anthropic_messages,
+    "gemini": gemini,
+}
 ROOT = Path(__file__).parents[2]
 PROVIDERS = document.providers()
 
@@ -204,6 +216,16 @@ def test_a_vendors_headers_are_those_of_its_rows(name: str) -> None:
     for header, _ in document.header_rows(provider.api):
         header_name, _, value = header.partition(": ")
         assert header[0] == "?" or value in sent[header_name]
+
+
+@pytest.mark.parametrize("fmt", sorted(FULL))
+def test_translation_adds_to_a_request_that_asks_for_nothing_what_its_rows_say(fmt: FormatName) -> None:
+    added: set[str] = set()
+    for stream in (False, True):
+        bare = Request(format="nobody's", model="m", stream=stream, turns=[Turn("user", [Text("x")])])
+        members, _ = GRAMMARS[fmt].write_request(bare, Target(model="m"), Loss())
+        added |= members.keys() - {"model", "messages", "input", "contents", "stream"}
+    assert added == {row.member for row in document.TRANSLATION_ROWS if row.format == fmt}
 
 
 def test_every_row_has_its_place_on_the_page() -> None:

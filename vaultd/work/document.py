@@ -14,7 +14,7 @@ from vaultd.catalog.hooks.shape import Row
 from vaultd.catalog.load import load, shipped_folder
 from vaultd.catalog.manifest import Api, Provider
 from vaultd.config.model import Alias, Compat, Config
-from vaultd.work import headers
+from vaultd.work import compacting, headers
 
 PAGE: Final = Path("docs/honest-relay.md")
 #: Stands for every entry of `openai-compatibility`: they differ in name and address alone.
@@ -30,8 +30,24 @@ class Added(NamedTuple):
     why: str
 
 
-#: Only where another format than the client's is written.
-TRANSLATION_ROWS: Final[tuple[Added, ...]] = ()
+#: Only where another format than the client's is written. A test writes a request that asks for nothing, in each.
+TRANSLATION_ROWS: Final[tuple[Added, ...]] = (
+    Added("openai-chat", "stream_options", "`include_usage: true`, in streams", "tokens are stated on request"),
+    Added("openai-responses", "store", "`false`", "the other formats' vendors keep no answers either"),
+    Added(
+        "openai-responses",
+        "include",
+        "`reasoning.encrypted_content`",
+        "reasoning that is not stored has no other way back",
+    ),
+    Added(
+        "openai-responses",
+        "reasoning",
+        "`effort: medium, summary: auto`, where the client says nothing",
+        "what Codex itself asks for; without it clients of other formats see no thinking",
+    ),
+    Added("anthropic-messages", "max_tokens", "32000 or the model's limit, where the client has none", "required"),
+)  # fmt: skip
 
 _ALWAYS: Final = (
     ("`model` (Gemini: in the path) becomes the vendor's own name of it", "aliases, suffixes, `provider://model`"),
@@ -75,7 +91,7 @@ _HEAD: Final = """\
 
 Same format in and out means the same bytes. This page lists every header and every body member that vaultd adds,
 changes or drops, vendor by vendor. It is generated from the manifests and from what each hook says of itself, and a
-test runs the hooks and compares. vaultd never puts a text of its own before a client's, never names another program,
+test runs the hooks and compares. vaultd never puts a text of its own into a conversation, never names another program,
 and never rewrites the model's name in an answer.
 """
 _OPTION: Final = """\
@@ -91,6 +107,16 @@ providers:
 
 The block goes before the client's own system text, of which nothing is taken away, and only once: not where the
 client's own begins with it. The error such a refusal gives keeps the vendor's words and names this option.
+"""
+_TRANSLATION: Final = """\
+A client of one format at a vendor of another: what it says is written in the vendor's words, and what these have no
+words for is named in the answer's `x-vaultd-dropped`. Added is only this, an empty schema to a tool that declares none,
+and for Gemini `skip_thought_signature_validator` to a call that has no signature of Gemini's:
+"""
+_COMPACTION: Final = """\
+Codex has a conversation compacted by an item at the end of its input. A vendor of its own does that itself; any other
+is asked for a summary, at the end of that one request. The answer goes to the client as an item that only vaultd reads.
+It is the one text of vaultd's own that a vendor ever reads:
 """
 _TAIL: Final = """\
 ## Gemini CLI
@@ -112,9 +138,10 @@ def page() -> str:
     parts += ["## For an endpoint that wants a system block of its own\n", _OPTION]
     rows = [(f"`{fmt}`", f"`{row.member}`", row.what, row.why) for fmt, row in FIRST_SYSTEM_ROWS.items()]
     parts += [_table(("format", "member", "what", "why"), rows)]
-    if TRANSLATION_ROWS:
-        cells = [(f"`{row.format}`", f"`{row.member}`", row.what, row.why) for row in TRANSLATION_ROWS]
-        parts += ["## What translation adds\n", _table(("vendor's format", "member", "what", "why"), cells)]
+    cells = [(f"`{row.format}`", f"`{row.member}`", row.what, row.why) for row in TRANSLATION_ROWS]
+    parts += ["## What translation adds\n", _TRANSLATION, _table(("vendor's format", "member", "what", "why"), cells)]
+    quoted = "".join(f"> {line}\n" for line in compacting.QUESTION.splitlines())
+    parts += ["## Compaction\n", _COMPACTION, quoted]
     return "\n".join([*parts, _TAIL])
 
 
