@@ -7,17 +7,24 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, Protocol
 
 from vaultd.wire.anthropic_messages import face as anthropic_messages
+from vaultd.wire.anthropic_messages import grammar as messages_grammar
 from vaultd.wire.gemini import face as gemini
+from vaultd.wire.gemini import grammar as gemini_grammar
 from vaultd.wire.ir import Answer, Event, Request, Stamp, Target
 from vaultd.wire.listing import Listed
 from vaultd.wire.loss import Loss
 from vaultd.wire.names import Names
+from vaultd.wire.openai_chat import completions
 from vaultd.wire.openai_chat import face as openai_chat
+from vaultd.wire.openai_chat import grammar as chat_grammar
 from vaultd.wire.openai_responses import face as openai_responses
+from vaultd.wire.openai_responses import grammar as responses_grammar
 from vaultd.wire.refusal import Refusal
 from vaultd.wire.usage import Usage
 
 FormatName = Literal["openai-chat", "openai-responses", "anthropic-messages", "gemini"]
+#: Completions is what some clients still speak, and no vendor here.
+ClientFormat = FormatName | Literal["openai-completions"]
 
 
 class Face(Protocol):
@@ -76,22 +83,37 @@ class Writing(Protocol):
     def feed(self, events: list[Event]) -> bytes: ...
 
 
-class Grammar(Protocol):
-    """A format, both ways (`wire.ir`). What is read raises Refusal: 400 for a client's request, 502 for an answer."""
+class ClientSide(Protocol):
+    """A format that clients speak: what they ask is read (Refusal 400), what they are told is written (`wire.ir`)."""
 
     def read_request(self, body: bytes, *, model: str, stream: bool) -> Request: ...
+    def write_answer(self, answer: Answer, request: Request, stamp: Stamp, lost: Loss) -> bytes: ...
+    def writer(self, request: Request, stamp: Stamp, lost: Loss) -> Writing: ...
+
+
+class VendorSide(Protocol):
+    """A format that vendors speak: what they are asked is written, what they answer is read (Refusal 502)."""
+
     def write_request(self, request: Request, target: Target, lost: Loss) -> tuple[dict[str, Any], Names]:
         """The body's members, their values ready for JSON (`msgspec.Raw` too), and how tools are called in it. Raises
         Refusal 400 for what cannot be done at all."""
         ...
 
     def read_answer(self, body: bytes, names: Names) -> Answer: ...
-    def write_answer(self, answer: Answer, request: Request, stamp: Stamp, lost: Loss) -> bytes: ...
     def reader(self, names: Names, unwrap: Callable[[bytes], bytes] | None = None) -> Reading:
         """`unwrap` takes a vendor's envelope off the data of each event."""
         ...
 
-    def writer(self, request: Request, stamp: Stamp, lost: Loss) -> Writing: ...
+
+class Counting(Protocol):
+    """A format in which tokens can be counted."""
+
+    def count_members(self, members: dict[str, Any]) -> dict[str, Any]:
+        """Of a written request what a count takes."""
+        ...
+
+    def read_count(self, body: bytes) -> int: ...
+    def write_count(self, tokens: int) -> bytes: ...
 
 
 FORMATS: Final[MappingProxyType[FormatName, Face]] = MappingProxyType(
@@ -101,4 +123,26 @@ FORMATS: Final[MappingProxyType[FormatName, Face]] = MappingProxyType(
         "anthropic-messages": anthropic_messages,
         "gemini": gemini,
     }
+)
+
+#: By the name of a client's format.
+CLIENTS: Final[MappingProxyType[ClientFormat, ClientSide]] = MappingProxyType(
+    {
+        "openai-chat": chat_grammar,
+        "openai-completions": completions,
+        "openai-responses": responses_grammar,
+        "anthropic-messages": messages_grammar,
+        "gemini": gemini_grammar,
+    }
+)
+VENDORS: Final[MappingProxyType[FormatName, VendorSide]] = MappingProxyType(
+    {
+        "openai-chat": chat_grammar,
+        "openai-responses": responses_grammar,
+        "anthropic-messages": messages_grammar,
+        "gemini": gemini_grammar,
+    }
+)
+COUNTING: Final[MappingProxyType[FormatName, Counting]] = MappingProxyType(
+    {"anthropic-messages": messages_grammar, "gemini": gemini_grammar}
 )

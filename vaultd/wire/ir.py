@@ -133,7 +133,7 @@ Part = Text | Thinking | Media | Call | Result | Search | Compaction | Opaque
 
 
 class Turn(msgspec.Struct):
-    """Neighbours have different roles once `turns.settle` has been over them; a system turn stands where it was said."""
+    """One side's say; in which form and order, `turns.settle` sees to. A system turn stands where it was said."""
 
     role: Role
     parts: list[Part]
@@ -271,7 +271,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """What a writer may put where the vendor said nothing: the time in unix seconds, and text for ids, new each time."""
+    """What a writer puts where the vendor said nothing: the time in unix seconds, and text for ids, new each time."""
 
     now: int
     token: str

@@ -27,9 +27,7 @@ class Refusal(VaultdError):
     family look for (`context_length_exceeded`).
     """
 
-    def __init__(
-        self, status: int, kind: Kind, message: str, retry_after: float | None = None, code: str = ""
-    ) -> None:
+    def __init__(self, status: int, kind: Kind, message: str, retry_after: float | None = None, code: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.kind: Kind = kind

@@ -1,8 +1,9 @@
 """A conversation in its normal form, so that no writer has to guess (R5).
 
-Neighbouring turns have different roles. Every call has an id of its own. A result stands in the user turn right after
-the assistant turn that made its call, before anything else and in the order of the calls. In an assistant turn no text
-follows a call. Anthropic and Google refuse anything else; OpenAI takes this as well.
+Neighbouring turns have different roles, but for user turns: those stay apart as they were said. Every call has an id of
+its own. A result stands in the user turn right after the assistant turn that made its call, before anything else and in
+the order of the calls. In an assistant turn no text follows a call. Anthropic and Google refuse anything else; OpenAI
+takes this as well.
 """
 
 from __future__ import annotations
@@ -31,11 +32,18 @@ def _merged(turns: list[Turn]) -> list[Turn]:
         if not turn.parts:
             continue
         last = merged[-1] if merged else None
-        if last is not None and last.role == turn.role and last.anchored == turn.anchored:
+        if last is not None and _one(last, turn):
             last.parts = [*last.parts, *turn.parts]
         else:
             merged.append(turn)
     return merged
+
+
+def _one(before: Turn, turn: Turn) -> bool:
+    """Two messages of a user are two things said; results and what is said after them are one turn."""
+    if before.role != turn.role or before.anchored != turn.anchored:
+        return False
+    return turn.role != "user" or any(type(part) is Result for part in (before.parts[0], turn.parts[0]))
 
 
 def _identified(turns: list[Turn]) -> dict[str, Call]:
