@@ -15,11 +15,12 @@ import aiohttp
 from aiohttp_socks import ProxyError
 from yarl import URL
 
-from vaultd.errors import TryLater, VaultdError
+from vaultd.errors import ProtocolError, TryLater, VaultdError
 from vaultd.net.client import as_ours, checked_host
+from vaultd.net.inflate import inflated
 
-#: What `Answer.read` may raise: the vendor or the network broke off.
-BROKEN: Final = (aiohttp.ClientError, OSError, TryLater)
+#: What `Answer.read` may raise: the vendor or the network broke off, or what came is not what it says.
+BROKEN: Final = (aiohttp.ClientError, OSError, TryLater, ProtocolError)
 #: Larger bodies go out in pieces: aiohttp warns of whole ones above 1 MiB, for they block the loop.
 _WHOLE: Final = 1024 * 1024
 
@@ -37,6 +38,12 @@ class Answer:
         self.host = response.url.raw_host or ""
         #: The reader's own method, not a wrapper: it is called once per event of a stream.
         self.read: Callable[[], Awaitable[bytes]] = response.content.readany
+
+    def inflate(self) -> None:
+        """From here on `read` gives plain bytes. Raises ProtocolError for a coding that is not spoken here."""
+        coding = self.headers.get("Content-Encoding", "")
+        if coding and coding.lower() != "identity":
+            self.read = inflated(self.read, coding, self.host)
 
     @property
     def ended(self) -> bool:

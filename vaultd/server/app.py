@@ -14,7 +14,6 @@ from vaultd.server.guard import Handler, Rule, Shape, client_key, client_key_or_
 from vaultd.server.relay import Desk
 from vaultd.server.responses_socket import Sockets
 from vaultd.server.slow import LIMITS, Limits
-from vaultd.wire.refusal import Refusal
 
 #: Google's id of a model may hold slashes; what follows the last colon is the method.
 _GEMINI: Final = "{model:.+}:{method:[A-Za-z]+}"
@@ -33,7 +32,7 @@ def make_app(house: House, limits: Limits = LIMITS) -> web.Application:
         app.router.add_post(path, guarded(house, fmt, admit, handler or desk.handler(fmt), limits))
 
     post("/v1/chat/completions", "openai-chat")
-    post("/v1/completions", "openai-chat", _completions)
+    post("/v1/completions", "openai-chat", desk.handler("openai-chat", completions=True))
     post("/v1/responses", "openai-responses")
     get("/v1/responses", "openai-responses", sockets.handle)
     post("/v1/responses/compact", "openai-responses", codex.compact)
@@ -64,10 +63,6 @@ def make_app(house: House, limits: Limits = LIMITS) -> web.Application:
 
     app.router.add_route("*", "/{path:.*}", _unknown)
     return app
-
-
-async def _completions(_request: web.Request) -> web.Response:
-    raise Refusal(501, "not-implemented", "/v1/completions is not built yet: use /v1/chat/completions")
 
 
 async def _unknown(request: web.Request) -> web.Response:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
 from vaultd.catalog.hooks.shape import Action
@@ -45,16 +46,20 @@ class Desk:
         """What all requests together may hold."""
         return self._bodies
 
-    def handler(self, fmt: FormatName, *, count: bool = False, envelope: bool = False) -> Handler:
-        """`count`: the route counts tokens. `envelope`: bodies come in Code Assist's envelope."""
+    def handler(
+        self, fmt: FormatName, *, count: bool = False, envelope: bool = False, completions: bool = False
+    ) -> Handler:
+        """`count`: the route counts tokens. `envelope`: bodies come in Code Assist's envelope. `completions`: they are
+        legacy Completions, which look like chat from outside."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             body = await bodies.read(request, self._bodies)
             size, story = len(body), Story()
             try:
-                ask = (
-                    _gemini(request, body, envelope=envelope) if fmt == "gemini" else _plain(request, body, fmt, count)
-                )
+                if fmt == "gemini":
+                    ask = _gemini(request, body, envelope=envelope)
+                else:
+                    ask = _plain(request, body, fmt, count, completions)
                 client = _Client(request)
                 whole = await self._relay.serve(ask, client, story)
             finally:
@@ -67,13 +72,19 @@ class Desk:
         return handle
 
 
-def _plain(request: web.Request, body: bytes, fmt: FormatName, count: bool) -> Ask:
+def _plain(request: web.Request, body: bytes, fmt: FormatName, count: bool, completions: bool) -> Ask:
     members = Members(body)
     model = members.get("model")
     if not isinstance(model, str) or not model:
         raise Refusal(400, "bad-request", "`model` is missing: name one of GET /v1/models")
     action: Action = "count" if count else "stream" if members.raw("stream") == b"true" else "generate"
-    return _ask(request, fmt, action, model, members)
+    ask = _ask(request, fmt, action, model, members)
+    if completions:
+        return msgspec.structs.replace(ask, reads="openai-completions", writes="openai-completions")
+    if fmt == "openai-chat" and "messages" not in members and "input" in members:
+        # Some clients send a Responses body here (seen in CLIProxyAPI's history); they read a chat answer.
+        return msgspec.structs.replace(ask, reads="openai-responses", writes="openai-chat")
+    return ask
 
 
 def _gemini(request: web.Request, body: bytes, *, envelope: bool) -> Ask:

@@ -1,9 +1,10 @@
 """One request as the relay sees it, and the body each candidate gets: the client's own bytes but for what is named in
-docs/honest-relay.md. Pure."""
+docs/honest-relay.md; in another format what `work.translate` makes of it. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -12,9 +13,17 @@ from vaultd.catalog.hooks.shape import Action, Asked, Change, RequestHook
 from vaultd.catalog.manifest import FormatName
 from vaultd.config.model import Config
 from vaultd.vault.credential import Credential
+from vaultd.wire import compaction, thinking
 from vaultd.wire.draft import Draft
+from vaultd.wire.formats import ClientFormat
+from vaultd.wire.ir import Request
 from vaultd.wire.members import Members
+from vaultd.work import compacting, suffix
 from vaultd.work.plan import Candidate
+from vaultd.work.target import target_of
+
+#: What a summary of our own begins with: nobody else can read it.
+_OWN: Final = compaction.MARK.encode()
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -30,38 +39,52 @@ class Ask(msgspec.Struct, frozen=True):
     query: str = ""
     #: What the client put around its request (Code Assist), or None.
     envelope: Members | None = None
+    #: The grammars of the body and of the answer, where they are not `format`'s: Completions, and a Responses body on
+    #: the chat route. Such a request is never passed on as it is.
+    reads: ClientFormat | None = None
+    writes: ClientFormat | None = None
+
+    @property
+    def plain(self) -> bool:
+        return self.reads is None and self.writes is None
 
 
-class Errand:
-    """One candidate's version of a request."""
+class Same:
+    """The client's own bytes, for a vendor that speaks its format."""
 
-    __slots__ = ("_asked", "_draft", "_hooks", "changes")
+    __slots__ = ("_asked", "_draft", "_hooks", "action", "changes", "query")
 
     def __init__(
         self, ask: Ask, candidate: Candidate, credential: Credential, hooks: Sequence[RequestHook], config: Config
     ) -> None:
         model = candidate.model
         name = model.upstream or model.id
+        self.action, self.query = ask.action, ask.query
         self._hooks = hooks
         self._asked = Asked(
             action=ask.action,
             model=name,
-            project=_project(credential),
+            project=project_of(credential),
             accounting=config.usage_statistics_enabled,
             usage_asked=_usage_asked(ask),
             envelope=ask.envelope,
+            format=ask.format,
         )
         self._draft = Draft(ask.body)
+        if _OWN in ask.body.body and (items := ask.body.raw("input")) is not None:
+            self._draft.set_raw("input", compacting.readable(items))
         if ask.format != "gemini":
             self._draft.set("model", name)
-        if model.effort:
-            req_rules.ask_effort(self._draft, ask.format, model.effort)
+        if candidate.asked is not None:
+            wanted = Request(format=ask.format, model=name, reasoning=candidate.asked)
+            fitted = thinking.fit(wanted, target_of(model))
+            suffix.ask(self._draft, ask.format, fitted, levels=bool(model.thinking and model.thinking.levels))
         if config.payload.default or config.payload.override:
             req_rules.apply_payload(self._draft, ask.format, (name, model.id), config.payload)
         for hook in hooks:
             if hook.edit is not None:
                 hook.edit(self._draft, self._asked)
-        #: How its answer is changed on the way back.
+        #: How the answer is changed on the way back.
         self.changes = self._changes(ask)
 
     def body(self) -> bytes:
@@ -87,7 +110,7 @@ class Errand:
         return changes
 
 
-def _project(credential: Credential) -> str:
+def project_of(credential: Credential) -> str:
     """The operator's choice, else the first the sign-in found."""
     listed = credential.settings.projects or credential.account.facts.get("projects") or ()
     return str(listed[0]) if listed else ""

@@ -6,28 +6,37 @@ candidate's, which is `work.relay`'s to choose.
 
 from __future__ import annotations
 
+import secrets
 from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
 
 import msgspec
 
+from vaultd.catalog.hooks.req_first_system import explained
 from vaultd.catalog.hooks.shape import CannotServe
-from vaultd.catalog.manifest import Provider
+from vaultd.catalog.manifest import FormatName, Provider
 from vaultd.errors import Misconfigured, ProtocolError, SignInRequired, TryLater
 from vaultd.net import upstream
 from vaultd.net.client import Client as Network
 from vaultd.net.upstream import BROKEN, Answer
 from vaultd.pool.state import NETWORK, Outcome
+from vaultd.secret import Secret
 from vaultd.vault.credential import Credential
+from vaultd.wire import fault
+from vaultd.wire.failing import Opening, Verdict
+from vaultd.wire.formats import COUNTING, Reading
+from vaultd.wire.ir import Begin, Event, Fail, Open, Stamp
 from vaultd.wire.refusal import Refusal
+from vaultd.wire.sse import FRAME_LIMIT
 from vaultd.work import plan as planning
 from vaultd.work.address import Address, address_of, url_of
-from vaultd.work.ask import Ask, Errand
+from vaultd.work.ask import Ask, Same
 from vaultd.work.deadline import Deadline
-from vaultd.work.headers import towards_client, towards_vendor
+from vaultd.work.headers import of_family, towards_client, towards_vendor
 from vaultd.work.metrics import Metrics
 from vaultd.work.plan import Candidate
 from vaultd.work.renew import Renewer
+from vaultd.work.translate import Translated, Understanding
 
 #: An answer up to this size is read whole before the client hears of it, so that a failure in its middle still finds
 #: another candidate; a larger one (images, in base64) passes through.
@@ -57,15 +66,20 @@ class Whole(msgspec.Struct, frozen=True):
     status: int
     headers: dict[str, str]
     body: bytes
+    #: What it says, where it is a stream that failed before it said anything else.
+    refusal: Refusal | None = None
 
 
 class Ready(msgspec.Struct):
     """A vendor that answers: its head is good and its first bytes are here, or all of them."""
 
     answer: Answer
-    errand: Errand
+    errand: Same | Translated
     first: bytes
     complete: bool
+    #: A stream in another format: who reads it, and the events that `first` held.
+    reading: Reading | None = None
+    events: list[Event] = []
 
 
 class Failed(msgspec.Struct):
@@ -73,6 +87,10 @@ class Failed(msgspec.Struct):
 
     outcome: Outcome
     last_word: Whole | Refusal
+    #: What the vendor said, as it came.
+    body: bytes = b""
+    #: True where the vendor was not even asked, because it cannot do this: another may.
+    unable: bool = False
 
 
 class Attempts:
@@ -83,39 +101,81 @@ class Attempts:
         self._addresses: dict[str, tuple[Credential, Provider, Address]] = {}
         self._urls: dict[tuple[str, ...], upstream.Url] = {}
 
-    async def make(self, candidate: Candidate, ask: Ask) -> Ready | Failed | None:
+    async def make(self, candidate: Candidate, ask: Ask, understanding: Understanding) -> Ready | Failed | None:
         """None where this vendor has no such call (counting tokens)."""
-        credential, errand = candidate.credential, None
+        if ask.action == "count" and candidate.format not in COUNTING:
+            return None
+        errand: Same | Translated | None = None
         rejected = None
         while True:
-            try:
-                if credential.kind == "oauth":
-                    credential = await self._house.renewer.fresh(credential.id, rejected=rejected)
-                address = self._address(candidate.provider, credential)
-                errand = errand or Errand(ask, candidate, credential, address.hooks, self._house.config)
-                url = self._url(address, candidate, ask)
-            except CannotServe as error:
-                return Failed(Outcome(400), Refusal(400, "bad-request", str(error)))
-            except SignInRequired as error:
-                return Failed(Outcome(401), Refusal(503, "sign-in-required", str(error)))
-            except (TryLater, ProtocolError, Misconfigured) as error:
-                return Failed(NETWORK, Refusal(502, "upstream", str(error)))
+            prepared = await self._prepared(candidate, ask, understanding, errand, rejected)
+            if isinstance(prepared, Failed):
+                return prepared
+            credential, address, errand = prepared
+            url = self._url(address, candidate, errand)
             if url is None:
                 return None
-            result = await self._send(url, address, credential, ask, errand)
+            result = await self._send(url, address, credential, errand, ask, candidate.provider)
             if isinstance(result, Ready):
                 return result
             status = result.outcome.status
             if status == 401 and rejected is None and credential.kind == "oauth":
                 rejected = credential.bearer
-            elif not (status == 400 and isinstance(result.last_word, Whole) and errand.mend(result.last_word.body)):
+            elif not (status == 400 and result.body and errand.mend(result.body)):
                 return result
 
+    async def _prepared(
+        self,
+        candidate: Candidate,
+        ask: Ask,
+        understanding: Understanding,
+        errand: Same | Translated | None,
+        rejected: Secret | None,
+    ) -> tuple[Credential, Address, Same | Translated] | Failed:
+        """A credential that is fresh, where it is good for, and what it is to ask (`errand`, where that is done)."""
+        credential = candidate.credential
+        try:
+            if credential.kind == "oauth":
+                credential = await self._house.renewer.fresh(credential.id, rejected=rejected)
+            address = self._address(candidate.provider, credential)
+            return credential, address, errand or self._errand(ask, candidate, credential, address, understanding)
+        except Refusal as refusal:
+            return Failed(Outcome(refusal.status), refusal, unable=True)
+        except SignInRequired as error:
+            return Failed(Outcome(401), Refusal(503, "sign-in-required", str(error)))
+        except (TryLater, ProtocolError, Misconfigured) as error:
+            return Failed(NETWORK, Refusal(502, "upstream", str(error)))
+
+    def _errand(
+        self,
+        ask: Ask,
+        candidate: Candidate,
+        credential: Credential,
+        address: Address,
+        understanding: Understanding,
+    ) -> Same | Translated:
+        """Raises Refusal where this vendor cannot be asked that, or the request is at fault."""
+        config = self._house.config
+        try:
+            if candidate.format == ask.format and ask.plain:
+                return Same(ask, candidate, credential, address.hooks, config)
+            stamp = Stamp(int(self._house.clock.now()), secrets.token_hex(12))
+            return Translated(ask, understanding.request(), candidate, credential, address.hooks, config, stamp)
+        except CannotServe as error:
+            raise Refusal(400, "bad-request", str(error)) from None
+
     async def _send(
-        self, url: upstream.Url, address: Address, credential: Credential, ask: Ask, errand: Errand
+        self,
+        url: upstream.Url,
+        address: Address,
+        credential: Credential,
+        errand: Same | Translated,
+        ask: Ask,
+        provider: Provider,
     ) -> Ready | Failed:
         proxy = credential.settings.proxy_url
-        headers = towards_vendor(ask.headers, address.defaults, address.fixed, address.appended)
+        told = ask.headers if isinstance(errand, Same) else of_family(ask.headers, errand.format)
+        headers = towards_vendor(told, address.defaults, address.fixed, address.appended)
         streaming = self._house.config.streaming
         answer: Answer | None = None
         ready = False
@@ -124,14 +184,19 @@ class Attempts:
                 session = self._house.client.session_for(proxy.reveal() if proxy else None)
                 answer = await upstream.ask(session, url, headers, errand.body())
                 if not 200 <= answer.status < 300:
-                    return await self._refused(answer)
-                if ask.action == "stream" or is_stream(answer):
-                    first, complete = await answer.read(), False
+                    return await self._refused(answer, errand, provider)
+                if isinstance(errand, Translated):
+                    answer.inflate()
+                    begun = await _begun(answer, errand)
+                elif ask.action == "stream" and is_stream(answer) and "Content-Encoding" not in answer.headers:
+                    begun = await _opened(answer, errand, ask.format)
+                elif ask.action == "stream" or is_stream(answer):
+                    begun = Ready(answer, errand, await answer.read(), complete=False)
                 else:
-                    first, complete = await answer.whole(_HELD)
-            ready = bool(first)
-            if ready:
-                return Ready(answer, errand, first, complete)
+                    begun = Ready(answer, errand, *await answer.whole(_HELD))
+            ready = isinstance(begun, Ready) and bool(begun.first)
+            if isinstance(begun, Failed) or ready:
+                return begun
             return Failed(NETWORK, Refusal(502, "upstream", f"{answer.host} answered with nothing"))
         except TimeoutError:
             return Failed(NETWORK, Refusal(504, "upstream", f"{url.raw_host} did not answer in time"))
@@ -143,16 +208,22 @@ class Attempts:
             if answer is not None and not ready:
                 answer.close()
 
-    async def _refused(self, answer: Answer) -> Failed:
+    async def _refused(self, answer: Answer, errand: Same | Translated, provider: Provider) -> Failed:
         """The vendor's own words pass where they are JSON; a proxy's page of HTML and a redirect do not."""
+        if isinstance(errand, Translated):
+            answer.inflate()
         body, _ = await answer.whole(_ERROR_LIMIT)
+        body = explained(provider, answer.status, body) or body
         hint = self._retry_after(answer.headers.get("Retry-After", ""))
         if answer.status < 400:
             reason = Refusal(502, "upstream", f"{answer.host} answered with a redirect, which is not followed")
             return Failed(Outcome(502), reason)
         outcome = Outcome(answer.status, hint)
-        if body.lstrip()[:1] in {b"{", b"["} or answer.headers.get("Content-Encoding", "identity") != "identity":
-            return Failed(outcome, Whole(answer.status, towards_client(answer.headers.items()), body))
+        if isinstance(errand, Translated):
+            if (refusal := fault.told(answer.status, body, hint)) is not None:
+                return Failed(outcome, refusal, body)
+        elif body.lstrip()[:1] in {b"{", b"["} or answer.headers.get("Content-Encoding", "identity") != "identity":
+            return Failed(outcome, Whole(answer.status, towards_client(answer.headers.items()), body), body)
         message = f"{answer.host} answered with status {answer.status} and no reason that can be passed on"
         return Failed(outcome, Refusal(answer.status, "upstream", message, hint))
 
@@ -174,18 +245,51 @@ class Attempts:
         self._addresses[credential.id] = (credential, provider, address)
         return address
 
-    def _url(self, address: Address, candidate: Candidate, ask: Ask) -> upstream.Url | None:
+    def _url(self, address: Address, candidate: Candidate, errand: Same | Translated) -> upstream.Url | None:
         name = candidate.model.upstream or candidate.model.id
-        key = (address.base, candidate.provider.id, ask.format, ask.action, name, ask.query)
+        key = (address.base, candidate.provider.id, candidate.format, errand.action, name, errand.query)
         url = self._urls.get(key)
         if url is None:
-            text = url_of(address, candidate.provider, ask.format, ask.action, name, ask.query)
+            text = url_of(address, candidate.provider, candidate.format, errand.action, name, errand.query)
             if text is None:
                 return None
             if len(self._urls) >= _URLS:
                 self._urls.clear()
             url = self._urls[key] = upstream.address(text)
         return url
+
+
+async def _opened(answer: Answer, errand: Same, fmt: FormatName) -> Ready | Failed:
+    """A stream of which something is worth passing on; one that fails before that is a try in vain."""
+    opening, pieces = Opening(fmt), list[bytes]()
+    verdict: Verdict = "hold"
+    while verdict == "hold":
+        chunk = await answer.read()
+        if not chunk and not pieces:
+            return Ready(answer, errand, b"", complete=False)
+        verdict = opening.feed(chunk) if chunk else opening.end()
+        pieces.append(chunk)
+    if isinstance(verdict, Refusal):
+        # If nobody else can answer, the client hears it in the vendor's own bytes.
+        rest, _ = await answer.whole(_ERROR_LIMIT)
+        said = Whole(answer.status, towards_client(answer.headers.items()), b"".join([*pieces, rest]), verdict)
+        return Failed(Outcome(verdict.status, verdict.retry_after), said)
+    return Ready(answer, errand, b"".join(pieces), complete=False)
+
+
+async def _begun(answer: Answer, errand: Translated) -> Ready | Failed:
+    """The first events of a stream, or the whole answer. A stream that fails before it has said anything is a try in
+    vain."""
+    if not is_stream(answer):
+        return Ready(answer, errand, *await answer.whole(FRAME_LIMIT))
+    reading, events, first = errand.reader(), list[Event](), b""
+    while all(type(event) is Begin for event in events):
+        first = await answer.read()
+        events += reading.feed(first) if first else reading.end()
+    failure = events[-1]
+    if isinstance(failure, Fail) and not any(type(event) is Open for event in events):
+        return Failed(Outcome(failure.refusal.status, failure.refusal.retry_after), failure.refusal)
+    return Ready(answer, errand, first or b"\n", complete=False, reading=reading, events=events)
 
 
 def is_stream(answer: Answer) -> bool:

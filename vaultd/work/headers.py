@@ -38,6 +38,30 @@ USER_AGENT: Final = f"vaultd/{__version__}"
 FRAMING: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade"})
 
 
+#: Which of those name one family of APIs: they mean nothing to a vendor of another, and stay here.
+FAMILIES: Final = {
+    "anthropic-": ("anthropic-messages",),
+    "openai-": ("openai-chat", "openai-responses"),
+    "x-stainless-": (),
+    "x-codex-": ("openai-responses",),
+    "x-openai-": ("openai-responses",),
+    "accept": (),
+    "version": (),
+    "originator": (),
+}
+
+
+def of_family(client: Mapping[str, str], fmt: str) -> dict[str, str]:
+    """Of a client's headers those that a vendor of `fmt`, not the client's own format, may be told."""
+    kept: dict[str, str] = {}
+    for name, value in client.items():
+        low = name.lower()
+        family = next((formats for prefix, formats in FAMILIES.items() if low.startswith(prefix)), (fmt,))
+        if fmt in family:
+            kept[low] = value
+    return kept
+
+
 def towards_vendor(
     client: Mapping[str, str], defaults: Mapping[str, str], fixed: Mapping[str, str], appended: Mapping[str, str]
 ) -> dict[str, str]:

@@ -24,6 +24,10 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
+#: Formats have some hundred members between them; what is above that is somebody's invention.
+_FIELDS: Final = 200
+
+
 class Metrics:
     """The series of one house."""
 
@@ -57,6 +61,13 @@ class Metrics:
             ["provider", "credential"],
             registry=registry,
         )
+        self._dropped = Counter(
+            "vaultd_dropped_fields",
+            "What translations could not carry, by the client's format.",
+            ["format", "field"],
+            registry=registry,
+        )
+        self._dropped_known: set[tuple[str, str]] = set()
         build = Gauge("vaultd_build_info", "1, with the version.", ["version"], registry=registry)
         build.labels(__version__).set(1)
         self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
@@ -85,6 +96,15 @@ class Metrics:
         if child is None:
             child = self._attempt_children[key] = self._attempts.labels(provider, str(status))
         child.inc()
+
+    def dropped(self, fmt: str, fields: Iterable[str]) -> None:
+        """What one translation lost. A field may be a client's word: above the limit they are all `other`."""
+        for field in fields:
+            key = (fmt, field)
+            if key not in self._dropped_known and len(self._dropped_known) >= _FIELDS:
+                key = (fmt, "other")
+            self._dropped_known.add(key)
+            self._dropped.labels(*key).inc()
 
     def renewal(self, provider: str, outcome: str) -> None:
         self._renewals.labels(provider, outcome).inc()

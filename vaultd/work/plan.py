@@ -20,6 +20,7 @@ from vaultd.pool import explain, pick
 from vaultd.pool.state import ANOTHER_ROUND, NETWORK, OK, Member, Outcome, State
 from vaultd.vault.credential import Credential
 from vaultd.vault.owner import Owner
+from vaultd.wire.ir import Reasoning
 from vaultd.wire.refusal import Refusal
 from vaultd.work.roster import Roster
 from vaultd.work.routing import Route, models, route
@@ -48,13 +49,15 @@ class House(Protocol):
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """One credential to try: what to send it (`model.upstream` or `model.id`) and in which format."""
+    """One credential to try: what to send it (`model.upstream` or `model.id`) and in which format, the vendor's own
+    where it does not speak the client's. `asked`: the reasoning that the model's name asks for, by suffix or alias."""
 
     credential: Credential
     provider: Provider
     model: Model
     format: FormatName
     member: Member
+    asked: Reasoning | None = None
 
 
 class Pool:
@@ -134,7 +137,9 @@ class Plan:
             if given >= most:
                 return
             given += 1
-            yield Candidate(credential, member.provider, member.model, self.format, member)
+            fmt = self.format if member.native else member.provider.api.formats[0]
+            asked = self._route.asked or (Reasoning(level=member.model.effort) if member.model.effort else None)
+            yield Candidate(credential, member.provider, member.model, fmt, member, asked)
         if not given and not self._failed:
             raise self._all_cooling()
 

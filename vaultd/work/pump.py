@@ -128,7 +128,7 @@ def _composed(changes: Sequence[Change]) -> Callable[[bytes], bytes]:
 
     def apply(whole: bytes) -> bytes:
         for change in changes:
-            whole = rewrite(whole, change.data, change.mark)
+            whole = change.frames(whole) if change.frames else rewrite(whole, change.data, change.mark)
         return whole
 
     return apply

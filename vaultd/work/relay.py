@@ -26,9 +26,13 @@ from vaultd.work.deliver import Client, folded, streamed, whole
 from vaultd.work.pump import usage_of
 from vaultd.work.silence import Silence
 from vaultd.work.tasks import Tasks
+from vaultd.work.telling import Telling
+from vaultd.work.translate import Translated, Understanding, estimated
 
 _log = logging.getLogger("vaultd.relay")
 
+#: Says which number of an answer was not the vendor's.
+_ESTIMATED: Final = {"content-type": "application/json", "x-vaultd-estimated": "tokens"}
 #: What streams get to end by themselves after SIGTERM.
 GRACE: Final = 30.0
 
@@ -60,6 +64,8 @@ class Story(msgspec.Struct):
     status: int = 0
     attempts: int = 0
     usage: Usage | None = None
+    #: What a translation lost, of the request and of the answer.
+    dropped: list[str] = []
 
 
 class _Comments:
@@ -126,13 +132,17 @@ class Relay:
     async def _rounds(self, ask: Ask, client: Client, story: Story, silence: Silence | None) -> Whole | None:
         """Candidate by candidate, round by round, until one answers or the request itself is at fault."""
         plan = planning.plan(self._house, ask.format, ask.model)
+        understanding = Understanding(ask)
         last: Whole | Refusal | None = None
         while True:
             for candidate in plan.candidates:
                 story.provider, story.credential = candidate.provider.id, candidate.credential.id
                 story.model = candidate.model.id
-                result = await self._attempts.make(candidate, ask)
+                result = await self._attempts.make(candidate, ask, understanding)
                 if result is None:
+                    continue
+                if isinstance(result, Failed) and result.unable:
+                    last = last or result.last_word
                     continue
                 story.attempts += 1
                 told = await self._deliver(result, ask, client, story, silence) if isinstance(result, Ready) else result
@@ -146,8 +156,8 @@ class Relay:
                     return _last_word(last, story, client)
             if not plan.again():
                 break
-        if last is None:
-            raise Refusal(501, "not-implemented", f"no vendor that serves {ask.model[:80]!r} counts tokens")
+        if last is None:  # nobody that serves it counts tokens
+            return Whole(200, dict(_ESTIMATED), estimated(understanding.request()))
         return _last_word(last, story, client)
 
     async def _deliver(
@@ -157,6 +167,8 @@ class Relay:
         face, answer, idle = FORMATS[ask.format], ready.answer, self._house.config.streaming.idle_seconds
         story.status = answer.status
         try:
+            if isinstance(ready.errand, Translated):
+                return await self._tell(ready, ready.errand, ask, client, story, silence)
             if ready.complete:
                 told, story.usage = whole(ready, face)
                 return told
@@ -175,13 +187,40 @@ class Relay:
         finally:
             answer.close()
 
+    async def _tell(
+        self, ready: Ready, errand: Translated, ask: Ask, client: Client, story: Story, silence: Silence | None
+    ) -> Whole | None:
+        """The answer in another format than the vendor's. Raises Refusal where it failed before the client heard."""
+        telling = Telling(ready, errand, self._house.config.streaming.idle_seconds)
+        story.dropped = list(errand.lost)
+        try:
+            if ask.action == "count":
+                return await telling.count()
+            if silence is None:
+                return await telling.whole()
+            plain = errand.request.sse
+            if silence.comment is not None:
+                await silence.comment
+            told = await telling.prepared()
+            if not client.opened:
+                await client.open(200, telling.headers("text/event-stream" if plain else "application/json"))
+            silence.flowing(ready.answer)
+            broken = await telling.stream(told, client, silence)
+            if broken is not None:
+                story.status = broken.status
+            return None
+        finally:
+            story.usage = telling.usage
+            story.dropped += telling.lost
+            self._house.metrics.dropped(ask.format, story.dropped)
+
 
 def _last_word(last: Whole | Refusal, story: Story, client: Client) -> Whole:
     """The vendor's own, as it is; raised where it is ours to put into the client's shape."""
     if isinstance(last, Refusal):
         raise last
     if client.opened:
-        raise Refusal(last.status, "upstream", _words(last))
+        raise last.refusal or Refusal(last.status, "upstream", _words(last))
     story.status = last.status
     return last
 
@@ -213,6 +252,7 @@ def _tell(ask: Ask, story: Story) -> None:
                 "attempt": story.attempts,
                 "input_tokens": usage and usage.input,
                 "output_tokens": usage and usage.output,
+                "dropped": ",".join(story.dropped) or None,
             },
         )
     )

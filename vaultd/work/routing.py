@@ -1,4 +1,4 @@
-"""Which credentials can serve one model name in one format, in which tiers; or, in words, why none can.
+"""Which credentials can serve one model name, in which tiers; or, in words, why none can.
 
 Pure but for its arguments. No cooldown, no turn, no time: the answer holds until roster, catalogue or config
 change, and `work.plan` keeps it until then.
@@ -20,6 +20,8 @@ from vaultd.catalog.models import Catalog, is_pattern, resolve
 from vaultd.pool import explain, pick
 from vaultd.pool.state import Member
 from vaultd.vault.credential import Credential
+from vaultd.wire import thinking
+from vaultd.wire.ir import Reasoning
 from vaultd.wire.refusal import Refusal
 
 #: `provider://model` (provider ids are YAML file names and the names of `openai-compatibility` entries).
@@ -30,10 +32,11 @@ _LONGEST_NAME: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Who serves `model`, in tiers of equal standing."""
+    """Who serves `model`, in tiers of equal standing; `asked` is the reasoning that the name's suffix asks for."""
 
     model: str
     tiers: tuple[pick.Tier, ...]
+    asked: Reasoning | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +49,29 @@ class _Match:
 
 
 def route(roster: Mapping[str, Credential], catalog: Catalog, fmt: FormatName, name: str) -> Route:
-    """Raises Refusal where nobody can serve `name` in `fmt`, with the reason and the next action."""
+    """Raises Refusal where nobody can serve `name`, with the reason and the next action.
+
+    Among equal priorities those whose vendor speaks `fmt`, the client's own, come first.
+    """
     if not name or len(name) > _LONGEST_NAME:
         raise Refusal(400, "bad-request", "the request names no model" if not name else "the model name is too long")
     explicit = _EXPLICIT.fullmatch(name)
-    if explicit is None:
-        matches = _by_name(roster, catalog, fmt, name)
-    else:
-        matches = _by_provider(roster, catalog, explicit[1], explicit[2])
+    provider, model = (explicit[1], explicit[2]) if explicit else ("", name)
+    matches, asked = _matches(roster, catalog, fmt, provider, model), None
+    if not any(match.listed for match in matches):
+        for split in (thinking.suffix, thinking.old_gemini_suffix):
+            plain, wanted = split(model)
+            if wanted is not None and (found := _matches(roster, catalog, fmt, provider, plain)):
+                matches, asked = found, wanted
+                break
     usable = [match for match in matches if usable_now(match.credential, catalog)]
     if not usable:
-        raise _nobody(matches, roster, catalog, name, explicit[1] if explicit else "")
-    native = [match for match in usable if fmt in match.provider.api.formats]
-    if not native:
-        raise _other_format(usable, fmt, name)
-    members = [Member(m.credential.id, m.provider, m.model, m.credential.settings.priority) for m in native]
-    return Route(name, pick.tiers(members))
+        raise _nobody(matches, roster, catalog, name, provider)
+    members = [
+        Member(m.credential.id, m.provider, m.model, m.credential.settings.priority, fmt in m.provider.api.formats)
+        for m in usable
+    ]
+    return Route(name, pick.tiers(members), asked)
 
 
 def usable_now(credential: Credential, catalog: Catalog) -> bool:
@@ -126,20 +136,25 @@ def listed(provider: Provider, name: str) -> Model | None:
     return next((model for model in provider.models if model.id.lower() == name.lower()), None)
 
 
+def _matches(
+    roster: Mapping[str, Credential], catalog: Catalog, fmt: FormatName, provider: str, name: str
+) -> list[_Match]:
+    return _by_provider(roster, catalog, provider, name) if provider else _by_name(roster, catalog, fmt, name)
+
+
 def _by_name(roster: Mapping[str, Credential], catalog: Catalog, fmt: FormatName, name: str) -> list[_Match]:
-    """Who lists the id; only for an id that nobody here lists in this format, whose pattern matches it.
+    """Who lists the id; and for an id that nobody here lists in this format, whose pattern matches it.
 
-    A disabled credential does not count as listing it; a dead one does, for its login is meant to come back and the
-    request is not to go to a stranger meanwhile.
+    A model listed in another format alone goes first where a pattern speaks the client's own, untranslated. A disabled
+    credential does not count as listing it; a dead one does, for its login is meant to come back and the request is not
+    to go to a stranger meanwhile.
     """
-
-    def settled(match: _Match) -> bool:
-        return match.listed and fmt in match.provider.api.formats and not match.credential.settings.disabled
-
     found = [match for credential in roster.values() if (match := _match(credential, catalog, name)) is not None]
-    if any(settled(match) for match in found):
-        return [match for match in found if match.listed]
-    return found
+    listing = [match for match in found if match.listed and not match.credential.settings.disabled]
+    native = any(fmt in match.provider.api.formats for match in listing)
+    return [
+        match for match in found if match.listed or not listing or (not native and fmt in match.provider.api.formats)
+    ]
 
 
 def _match(credential: Credential, catalog: Catalog, name: str) -> _Match | None:
@@ -197,15 +212,6 @@ def _vendors(catalog: Catalog, name: str, wanted: str) -> list[Provider]:
 def way_in(provider: Provider) -> str:
     """The command that gives this provider a credential."""
     return f"vaultd login --{provider.id}" if provider.oauth else f"vaultd credentials add {provider.id}"
-
-
-def _other_format(usable: list[_Match], fmt: FormatName, name: str) -> Refusal:
-    spoken = sorted({f"{m.provider.id} ({', '.join(m.provider.api.formats)})" for m in usable})
-    message = (
-        f"{_shown(name)} is served by {' and '.join(spoken)}, and translation from {fmt} is not built yet: "
-        "ask for it in one of those formats"
-    )
-    return Refusal(501, "not-implemented", message)
 
 
 def _nearest(near: list[str], otherwise: str) -> str:
