@@ -93,7 +93,7 @@ async def test_thr_08_a_redirect_is_not_followed(serve: Serve, vendor: Vendor) -
     ("path", "body", "event"),
     [
         (CHAT, STREAM, TEXT),
-        ("/v1/messages", b'{"model":"m-claude","stream":true}', b'data: {"type":"message_start"}\n\n'),
+        ("/v1/messages", b'{"model":"m-claude","stream":true}', b'data: {"type":"content_block_start"}\n\n'),
         ("/v1/responses", b'{"model":"m-codex","stream":true}', b'data: {"sequence_number":4}\n\n'),
         ("/v1beta/models/m-gemini:streamGenerateContent?alt=sse", b"{}", b'data: {"candidates":[]}\n\n'),
     ],
@@ -198,7 +198,7 @@ async def test_comments_stand_between_frames_only(serve: Serve, vendor: Vendor) 
 
 
 async def test_a_vendor_that_never_begins_counts_as_failed(serve: Serve, vendor: Vendor) -> None:
-    relayed = await serve(impatient(first_event_seconds=0.05) + TWO)
+    relayed = await serve(impatient(first_event_seconds=0.5) + TWO)
     vendor.answers.extend([stream(asyncio.Event()), stream(TEXT + DONE)])
     assert (await relayed.ask(CHAT, STREAM))[:2] == (200, TEXT + DONE)
 

@@ -130,7 +130,7 @@ async def test_a_stopping_daemon_ends_its_streams_in_their_grammar(serve: Serve,
     """Those that wait for their first event as well."""
     relayed = await serve(ONE_OF_EACH if begun else "streaming: {{keepalive-seconds: 0.05}}\n" + ONE_OF_EACH)
     clock = relayed.house.clock = _Patient()
-    text = b'data: {"type":"message_start"}\n\n'
+    text = b'data: {"type":"content_block_start"}\n\n'
     vendor.usual = stream(text, asyncio.Event()) if begun else silent
     async with relayed.post("/v1/messages", b'{"model":"m-claude","stream":true}') as answer:
         told = await answer.content.readany()

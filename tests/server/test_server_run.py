@@ -72,11 +72,6 @@ async def test_an_unknown_route_and_a_wrong_method_are_told_apart(serve: Serve) 
     assert (wrong.status, wrong.headers["allow"]) == (405, "POST")
 
 
-async def test_what_is_not_built_yet_says_so(serve: Serve) -> None:
-    here = await serve(MODELS)
-    assert (await here.send("POST", "/v1/completions", b"{}")).status == 501
-
-
 async def test_no_page_of_another_origin_is_invited(serve: Serve) -> None:
     here = await serve(MODELS)
     heard = await here.get("/v1/models", Origin="https://evil.example")

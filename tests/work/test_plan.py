@@ -183,8 +183,9 @@ async def test_a_model_listed_only_in_another_format_goes_where_a_pattern_speaks
     listed = "openai-compatibility: [{name: acme, base-url: 'http://127.0.0.1:9/v1', models: [{name: gpt-5.9}]}]\n"
     house = await place.house(listed + "codex-api-key: [{api-key: sk-CANARY-x, base-url: 'http://127.0.0.1:9/v1'}]\n")
     (chat,) = plan(house, "openai-chat", "gpt-5.9").candidates
-    (responses,) = plan(house, "openai-responses", "gpt-5.9").candidates
-    assert (chat.provider.id, responses.provider.id) == ("acme", "codex-api-key")
+    own, translated = plan(house, "openai-responses", "gpt-5.9").candidates
+    assert (chat.provider.id, own.provider.id) == ("acme", "codex-api-key")
+    assert (translated.provider.id, translated.format) == ("acme", "openai-chat")
 
 
 async def test_force_gpt_5_codex_sends_gpt_5_elsewhere(place: Place) -> None:
@@ -238,11 +239,43 @@ async def test_dead_logins_are_named_with_reason_and_command(place: Place) -> No
     assert "vaultd login --codex" in refusal.message
 
 
-async def test_a_format_nobody_speaks_is_501_and_names_those_spoken(place: Place) -> None:
+async def test_a_format_nobody_speaks_goes_to_the_vendor_in_its_own(place: Place) -> None:
     house = await place.house(TWO_KEYS)
-    refusal = refused(house, "large", "anthropic-messages")
-    assert (refusal.status, refusal.kind) == (501, "not-implemented")
-    assert "acme (openai-chat)" in refusal.message
+    first = next(plan(house, "anthropic-messages", "large").candidates)
+    assert (first.provider.id, first.format) == ("acme", "openai-chat")
+
+
+async def test_a_vendor_of_the_clients_own_format_comes_first(place: Place) -> None:
+    both = "claude-api-key: [{api-key: sk-CANARY-c, base-url: 'http://127.0.0.1:9', models: [{name: m, alias: m}]}]\n"
+    both += "openai-compatibility: [{name: acme, base-url: 'http://127.0.0.1:9/v1', "
+    both += "api-key-entries: [{api-key: sk-CANARY-1}], models: [{name: m}]}]\n"
+    house = await place.house(both)
+    for fmt, order in (("anthropic-messages", ["claude-api-key", "acme"]), ("openai-chat", ["acme", "claude-api-key"])):
+        assert [found.provider.id for found in plan(house, fmt, "m").candidates] == order
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "asked"),
+    [
+        ("gpt-5(high)", "gpt-5", "high"),
+        ("gpt-5(16384)", "gpt-5", 16384),
+        ("codex://gpt-5(none)", "gpt-5", "none"),
+        ("gpt-5-high", "gpt-5", "high"),
+        ("gpt-5", "gpt-5", None),
+    ],
+)
+async def test_a_suffix_of_the_name_asks_for_reasoning(place: Place, name: str, model: str, asked: object) -> None:
+    house = await place.house()
+    await keep(house, login("a"))
+    (only,) = plan(house, "openai-responses", name).candidates
+    wanted = only.asked
+    assert (only.model.upstream or only.model.id) == model
+    assert (wanted and (wanted.level or wanted.budget)) == asked
+
+
+async def test_a_suffix_nobody_knows_is_part_of_the_name(place: Place) -> None:
+    refusal = refused(await place.house(TWO_KEYS), "large(ish)", "openai-chat")
+    assert (refusal.status, refusal.kind) == (404, "no-such-model")
 
 
 @pytest.mark.parametrize("name", ["", "x" * 300])
