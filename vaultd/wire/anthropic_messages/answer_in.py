@@ -67,13 +67,16 @@ class Piece(msgspec.Struct):
 class _Block:
     """A block of the vendor's that is open. `number` is -1 until it is told as open: an empty one never is."""
 
-    __slots__ = ("citations", "number", "part", "pieces", "seal", "value")
+    __slots__ = ("citations", "number", "part", "pieces", "seal", "spoke", "value")
 
     def __init__(self, part: Part | None, value: dict[str, Any]) -> None:
         #: What opens the block; None where it can only be told once it is whole.
         self.part = part
         self.value = value
         self.number = -1
+        #: Whether anything was told of its text.
+        self.spoke = False
+        #: The text of what can only be told whole.
         self.pieces: list[str] = []
         self.seal = ""
         self.citations: list[Citation] = []
@@ -167,7 +170,7 @@ class Told:
                 self._whole(block, out)
                 return
             case Call():
-                if not block.pieces:
+                if not block.spoke:
                     self._said(block, _json(block.value.get("input")), out)
             case Thinking(redacted=False):
                 if block.seal:
@@ -226,8 +229,7 @@ class Told:
             return
         if block.number < 0:
             self._told(block, out)
-        if not block.pieces:
-            block.pieces.append("")
+        block.spoke = True
         out.append(Delta(block.number, text))
 
     def _told(self, block: _Block, out: list[Event]) -> None:

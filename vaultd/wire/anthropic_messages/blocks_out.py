@@ -83,7 +83,7 @@ class Blocks:
                 self._lost.add("compaction")
             case Opaque():
                 if part.format == NAME and isinstance(part.value, dict):
-                    return [part.value]
+                    return [dict(part.value)]
                 self._lost.add(part.kind)
         return []
 
@@ -115,7 +115,7 @@ class Blocks:
             if isinstance(inner, Media):
                 content += self._media(inner)
             elif NAME in inner.extra:
-                content.append(inner.extra[NAME])
+                content.append(dict(inner.extra[NAME]))
             elif inner.text:
                 content.append(_marked({"type": "text", "text": inner.text}, inner.cache))
         if len(content) == 1 and content[0].keys() == {"type", "text"}:
@@ -128,7 +128,7 @@ class Blocks:
 
     def _media(self, part: Media) -> list[Block]:
         if part.kind == "file" and part.extra.get(NAME, {}).get("type") == "search_result":
-            return [part.extra[NAME]]
+            return [dict(part.extra[NAME])]
         source = _source(part)
         if source is None:
             self._lost.add(part.mime if part.kind == "file" and part.mime else part.kind)
@@ -175,7 +175,7 @@ def _marked(block: Block, cache: Any) -> Block:
 def mark_few(blocks: list[Block]) -> None:
     """Keeps Anthropic's rules for cache marks in `blocks`, given in the order tools, system, messages: four at most,
     the last ones; and none that lives an hour after one that lives five minutes."""
-    marked = [block for block in blocks if "cache_control" in block]
+    marked = [block for block in blocks if isinstance(block.get("cache_control"), dict)]
     for block in marked[:-_MARKS]:
         del block["cache_control"]
     short = False

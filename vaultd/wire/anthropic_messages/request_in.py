@@ -10,7 +10,7 @@ import msgspec
 from vaultd.wire import turns
 from vaultd.wire.anthropic_messages.blocks_in import Misread, block_in, object_of, system_texts, text_of
 from vaultd.wire.anthropic_messages.face import NAME
-from vaultd.wire.ir import Choice, Extra, Hosted, Output, Part, Reasoning, Request, Role, Tool, Turn
+from vaultd.wire.ir import Choice, Extra, Hosted, Output, Part, Reasoning, Request, Role, Text, Tool, Turn
 from vaultd.wire.refusal import Refusal
 
 #: What says nothing to another vendor: its model and stream are given apart, betas are a header in the body, and
@@ -68,26 +68,27 @@ def _conversation(said: dict[str, Any], request: Request) -> None:
         if role is None:
             raise Misread(f"messages.{at}.role")
         content = message.get("content")
-        where = f"messages.{at}.content"
-        if role == "system" and not request.turns:
-            request.system += system_texts(content, where)
-        elif role == "system":
-            request.turns.append(Turn("system", [*system_texts(content, where)], anchored=True))
+        if role != "system":
+            request.turns.append(Turn(role, _parts(content, at, request.unread)))
+            continue
+        texts = system_texts(content, f"messages.{at}.content")
+        if request.turns:
+            request.turns.append(Turn("system", [*texts], anchored=True))
         else:
-            request.turns.append(Turn(role, _parts(content, where, request.unread)))
+            request.system += texts
 
 
-def _parts(content: Any, where: str, unread: list[str]) -> list[Part]:
+def _parts(content: Any, turn: int, unread: list[str]) -> list[Part]:
     if isinstance(content, str):
-        content = [{"type": "text", "text": content}]
+        return [Text(content)] if content and not content.isspace() else []
     if not isinstance(content, list):
-        raise Misread(where)
+        raise Misread(f"messages.{turn}.content")
     parts: list[Part] = []
     for at, block in enumerate(content):
         try:
             block_in(block, parts, unread)
         except Misread as wrong:
-            raise Misread(f"{where}.{at}.{wrong}") from None
+            raise Misread(f"messages.{turn}.content.{at}.{wrong}") from None
     return parts
 
 
@@ -124,6 +125,8 @@ def _tool(tool: Any, request: Request) -> None:
         raise Misread("type")
     kind, name = text_of(tool, "type"), text_of(tool, "name")
     if kind in ("", "custom"):
+        if not name:
+            raise Misread("name")
         extra: Extra = {key: value for key, value in tool.items() if key not in _TOOL}
         strict = tool.get("strict")
         request.tools.append(

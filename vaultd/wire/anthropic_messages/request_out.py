@@ -21,6 +21,8 @@ _LEAST_BUDGET: Final = 1024
 _LEAST_TOP_P: Final = 0.95
 #: `auto` is priority where there is some of it; nobody is promised it.
 _TIERS: Final = {"default": "standard_only", "auto": "auto", "priority": "auto"}
+#: Objects some of whose members are known.
+_NESTED: Final = frozenset({"metadata", "output_config"})
 _EFFORTS: Final = {"minimal": "low", "auto": "high"}
 _THINKING: Final = {"openai-chat": "reasoning_effort", "openai-responses": "reasoning", "gemini": "thinkingConfig"}
 
@@ -264,5 +266,8 @@ def _rest(request: Request, members: Block, lost: Loss) -> None:
         if request.format != NAME:
             lost.add(name)
             continue
-        parent, _, child = name.rpartition(".")
-        (members.setdefault(parent, {}) if parent else members)[child] = value
+        parent, _, child = name.partition(".")
+        if child and parent in _NESTED:
+            members.setdefault(parent, {})[child] = value
+        else:
+            members[name] = value
