@@ -102,7 +102,7 @@ def thinking_of(item: Said) -> Thinking:
     said = [text(part, "text") for part in (*mappings(item, "summary"), *mappings(item, "content"))]
     sealed, redacted = signature.unredacted(text(item, "encrypted_content"))
     sealed = signature.carry(sealed, "openai-responses")
-    return Thinking("\n\n".join([part for part in said if part]), sealed, redacted, text(item, "id"))
+    return Thinking("\n\n".join([part for part in said if part]), sealed, redacted)
 
 
 def placeholder(at: int) -> str:
@@ -131,7 +131,11 @@ def other_of(item: Said, kind: str) -> Part | None:
         return Media(kind="image", mime=f"image/{text(item, 'output_format') or 'png'}", data=data) if data else None
     if kind == "compaction":
         content = text(item, "encrypted_content")
-        return Compaction(content, compaction.opened(content) or "", text(item, "id")) if content else None
+        return (
+            Compaction(content, compaction.opened(content) or "", text(item, "id").removeprefix("cmp_"))
+            if content
+            else None
+        )
     return Opaque("openai-responses", kind, item) if kind else None
 
 
@@ -146,7 +150,7 @@ def _search(item: Said) -> Search:
         query = text(arguments, "query") if isinstance(arguments, dict) else ""
     found = [Citation(url=text(source, "url")) for source in mappings(action, "sources") if text(source, "url")]
     kept = {"openai-responses": action} if text(action, "type") not in ("", "search") else {}
-    return Search(text(item, "id"), query, found, kept)
+    return Search(text(item, "id").removeprefix("ws_"), query, found, kept)
 
 
 def citations_of(part: Said) -> list[Citation]:

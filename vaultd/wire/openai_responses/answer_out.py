@@ -154,7 +154,7 @@ class Items:
                 return self._search(part, at)
             case Compaction():
                 return {
-                    "id": _kept(part.id, "cmp_") or f"cmp_{self._token}_{at}",
+                    "id": f"cmp_{part.id or f'{self._token}_{at}'}",
                     "type": "compaction",
                     "encrypted_content": part.content,
                 }
@@ -194,7 +194,7 @@ class Items:
 
     def _reasoning(self, thinking: Thinking, at: int) -> Item:
         item: Item = {
-            "id": _kept(thinking.id, "rs_") or f"rs_{self._token}_{at}",
+            "id": f"rs_{self._token}_{at}",
             "type": "reasoning",
             "summary": [{"type": "summary_text", "text": thinking.text}] if thinking.text else [],
         }
@@ -227,13 +227,8 @@ class Items:
             if search.found:
                 action["sources"] = [{"type": "url", "url": found.url} for found in search.found]
         return {
-            "id": _kept(search.id, "ws_") or f"ws_{self._token}_{at}",
+            "id": f"ws_{search.id or f'{self._token}_{at}'}",
             "type": "web_search_call",
             "status": "completed",
             "action": action,
         }
-
-
-def _kept(given: str, prefix: str) -> str:
-    """A vendor's own id, where it is one of this kind."""
-    return given if given.startswith(prefix) else ""

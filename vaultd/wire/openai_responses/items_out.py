@@ -14,8 +14,6 @@ from vaultd.wire.names import Names
 #: The Codex backend refuses longer ids of calls.
 _LONGEST_ID: Final = 64
 _KEPT: Final = 47
-#: The only sounds the API takes.
-_SOUNDS: Final = frozenset({"mp3", "wav"})
 
 Item = dict[str, Any]
 
@@ -115,9 +113,7 @@ class Items:
             return _image(media)
         if media.kind == "file":
             return _file(media)
-        form = naming.audio_format(media.mime)
-        if media.kind == "audio" and media.data and form in _SOUNDS:
-            return {"type": "input_audio", "input_audio": {"data": media.data, "format": form}}
+        # Sounds too: a message has no part for them, and as a file they are refused (recorded of api.openai.com).
         self._lost.add(media.kind)
         return None
 

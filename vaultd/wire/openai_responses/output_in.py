@@ -103,6 +103,8 @@ class Output:
         self._items: list[_Item] = []
         self._by_id: dict[str, _Item] = {}
         self._by_index: dict[int, _Item] = {}
+        #: Content parts of messages that have begun and said nothing yet: their place, and whether they are refusals.
+        self._announced: list[tuple[_Item, int, bool]] = []
         #: Where the last delta went: the next one mostly goes there too.
         self._last: tuple[Kind, str, int | None, int] | None = None
         self._block: _Block | None = None
@@ -139,6 +141,8 @@ class Output:
             self._fill(item, of, part if type(part) is int else 0, text(event, member))
         elif kind == "output_text.annotation.added":
             self._annotate(event, index)
+        elif kind == "content_part.added":
+            self._announce(event, index)
         elif kind == "content_part.done":
             self._part_done(event, index)
 
@@ -187,6 +191,7 @@ class Output:
             if item.kind in CALLS:
                 block = item.blocks[at] = _Block(-1)
             else:
+                self._announced = [one for one in self._announced if one[:2] != (item, at)]
                 block = item.blocks[at] = self._open(Text("", refusal=kind == "refusal"))
         if not block.closed:
             block.add(said)
@@ -197,7 +202,7 @@ class Output:
     def _think(self, item: _Item, kind: Kind, part: int, said: str) -> _Block:
         block = item.blocks.get(0)
         if block is None:
-            block = item.blocks[0] = self._open(Thinking("", id=text(item.said, "id")))
+            block = item.blocks[0] = self._open(Thinking(""))
         between = ""
         if item.shown is None or item.shown[0] != (kind, part):
             between = "\n\n" if item.shown is not None else ""
@@ -227,6 +232,12 @@ class Output:
         citation = citation_of(mapping(event, "annotation"))
         if block is not None and citation is not None:
             block.citations.append(citation)
+
+    def _announce(self, event: Said, index: int | None) -> None:
+        part, at = mapping(event, "part"), event.get("content_index")
+        if text(part, "type") in ("output_text", "refusal"):
+            item = self._find("text", text(event, "item_id"), index)
+            self._announced.append((item, at if type(at) is int else 0, text(part, "type") == "refusal"))
 
     def _part_done(self, event: Said, index: int | None) -> None:
         part, at = mapping(event, "part"), event.get("content_index")
@@ -292,9 +303,8 @@ class Output:
         thinking.text = ""
         block = item.blocks.get(0)
         if block is None and thinking.signature:
-            block = self._open(Thinking("", id=thinking.id))
+            block = self._open(Thinking(""))
         if block is not None:
-            thinking.id = thinking.id or text(item.said, "id")
             self._end_block(block, thinking)
 
     def _open_call(self, item: _Item, said: Said, name: str = "") -> None:
@@ -318,6 +328,11 @@ class Output:
             self._end_block(item.blocks[0])
 
     def _open(self, part: Part) -> _Block:
+        """Texts that have been announced open first: blocks count in the order of the items."""
+        while self._announced:
+            item, at, refusal = self._announced.pop(0)
+            if at not in item.blocks and not item.done:
+                item.blocks[at] = self._open(Text("", refusal=refusal))
         block = _Block(self._blocks)
         self._blocks += 1
         self.events.append(Open(block.number, part))

@@ -39,8 +39,9 @@ def write_request(request: Request, target: Target, lost: Loss) -> tuple[dict[st
             members["tool_choice"] = _choice(request.choice, request, names)
         if request.parallel is not None:
             members["parallel_tool_calls"] = request.parallel
-    if target.thinks is not False:
+    if target.thinks or request.reasoning is not None:
         members["reasoning"] = _reasoning(request)
+    if target.thinks is not False:
         members["include"] = ["reasoning.encrypted_content"]
     members["store"] = False
     members["stream"] = request.stream
@@ -50,7 +51,8 @@ def write_request(request: Request, target: Target, lost: Loss) -> tuple[dict[st
 
 
 def _reasoning(request: Request) -> dict[str, str]:
-    """Nothing said is medium (Codex's own default), and what is thought is shown unless the client minds."""
+    """Of a model that thinks: nothing said is medium (Codex's own default), and what it thinks is shown unless the
+    client minds."""
     asked = request.reasoning
     level = asked.level if asked is not None else ""
     if level == "none":

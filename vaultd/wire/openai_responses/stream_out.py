@@ -161,7 +161,6 @@ class Writer:
             return
         block = _Block(self._places, part, item)
         self._places += 1
-        self._blocks[number] = block
         if isinstance(part, Text):
             item["content"] = []
         elif block.told == "function_call":
@@ -175,6 +174,10 @@ class Writer:
             self._say("response.content_part.added", **block.place(), part=self._items.content(part))
         for step in _STEPS.get(block.told, ()):
             self._say(f"response.{block.told}.{step}", **block.place())
+        if block.told in _TOLD:
+            self._blocks[number] = block
+        else:  # it is whole
+            self._finish(block, "completed")
 
     def _ready(self, block: _Block) -> None:
         """For a delta of it."""
