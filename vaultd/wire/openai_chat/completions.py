@@ -28,7 +28,6 @@ from vaultd.wire.ir import (
     Turn,
 )
 from vaultd.wire.loss import Loss
-from vaultd.wire.openai_chat import expected
 from vaultd.wire.openai_chat.answer_out import missed
 from vaultd.wire.openai_chat.face import error_event
 from vaultd.wire.openai_chat.request_in import decoded, sampled
@@ -84,11 +83,13 @@ def read_request(body: bytes, *, model: str, stream: bool) -> Request:
 def _prompt(value: Any) -> str:
     """Tokens mean nothing to another model, and several prompts want an answer each."""
     prompts = value if isinstance(value, list) else [value]
-    if any(not isinstance(prompt, str) for prompt in prompts) and value is not None:
+    if not any(prompts):
+        raise Refusal(400, "bad-request", "'prompt' is missing")
+    if not all(isinstance(prompt, str) for prompt in prompts):
         raise Refusal(400, "bad-request", "'prompt' must be text: arrays of tokens cannot be translated")
     if len(prompts) > 1:
         raise Refusal(400, "bad-request", "'prompt' must be one text: several prompts cannot be translated")
-    return expected.text(prompts[0], "prompt") if prompts else ""
+    return str(prompts[0])
 
 
 def write_answer(answer: Answer, request: Request, stamp: Stamp, lost: Loss) -> bytes:
@@ -146,10 +147,13 @@ class Writer:
         self._head = b""
         #: What stands before the text of each block; blocks that are no text are not among them.
         self._before: dict[int, bytes] = {}
+        self._over = False
 
     def feed(self, events: list[Event]) -> bytes:
         out: list[bytes] = []
         for event in events:
+            if self._over:
+                break
             if type(event) is Delta:
                 before = self._before.get(event.block)
                 if before:
@@ -172,8 +176,10 @@ class Writer:
                     _missed(event.part, self._lost)
             case End():
                 self._end(event, out)
+                self._over = True
             case Fail():
                 out.append(error_event(event.refusal))
+                self._over = True
 
     def _end(self, event: End, out: list[bytes]) -> None:
         if event.stop:

@@ -204,14 +204,14 @@ class _Choice:
                 self._text(content, events)
             else:
                 self._parts(content, events)
+        if said.annotations:
+            self._cited += citations_of(said.annotations, self._start)
         if said.refusal and type(said.refusal) is str:
             self._say("refusal", said.refusal, events)
         if said.audio is not None and isinstance(said.audio, dict):
             # The sound has no place in other formats' answers; what is said in it has.
             transcript = said.audio.get("transcript")
             self._text(transcript if isinstance(transcript, str) else "", events)
-        if said.annotations:
-            self._cited += citations_of(said.annotations, self._start)
         if said.images:
             self._images(said.images, events)
         if said.tool_calls or said.function_call:
