@@ -21,7 +21,7 @@ from vaultd.wire.ir import (
     Tool,
 )
 from vaultd.wire.refusal import Refusal
-from vaultd.wire.signature import carry
+from vaultd.wire.signature import carry, redacted
 
 PIXEL = "iVBORw0KGgo="
 
@@ -147,6 +147,20 @@ def test_thoughts_are_no_text_and_pieces_of_a_stream_are_one_text_with_its_seal(
     ]
 
 
+def test_a_seal_after_a_call_is_the_calls_and_a_redacted_thought_comes_back_so() -> None:
+    hidden = redacted(carry("CAISAhoBAQ==", "anthropic-messages"))
+    model = [
+        {"text": "", "thought": True, "thoughtSignature": hidden},
+        {"functionCall": {"id": "1", "name": "f"}},
+        {"thoughtSignature": "CiQB"},
+    ]
+    request = read({"contents": [{"role": "model", "parts": model}]})
+    assert request.turns[0].parts == [
+        Thinking("", carry("CAISAhoBAQ==", "anthropic-messages"), redacted=True),
+        Call("1", "f", "{}", signature=carry("CiQB", "gemini")),
+    ]
+
+
 def test_a_seal_that_another_vendor_minted_keeps_its_maker() -> None:
     theirs = carry("CAISAhoBAQ==", "anthropic-messages")
     call = {"functionCall": {"name": "f"}, "thoughtSignature": theirs}
@@ -158,8 +172,10 @@ def test_a_seal_that_another_vendor_minted_keeps_its_maker() -> None:
 def test_tools_of_all_kinds() -> None:
     schema = {
         "type": "OBJECT",
-        "properties": {"type": {"type": "STRING", "format": "enum", "enum": ["a"]}, "n": {"type": "INTEGER"}},
-        "nullable": False,
+        "properties": {
+            "type": {"type": "STRING", "format": "enum", "enum": ["a"], "nullable": True},
+            "n": {"type": "INTEGER", "nullable": False},
+        },
     }
     request = read(
         {
@@ -172,7 +188,7 @@ def test_tools_of_all_kinds() -> None:
             ],
         }
     )
-    properties = {"type": {"type": "string", "enum": ["a"]}, "n": {"type": "integer"}}
+    properties = {"type": {"type": ["string", "null"], "enum": ["a", None]}, "n": {"type": "integer"}}
     assert request.tools == [Tool(name="f", description="d", schema={"type": "object", "properties": properties})]
     assert [(hosted.kind, hosted.blocked_domains) for hosted in request.hosted] == [
         ("web_search", ["a.example"]),

@@ -76,7 +76,7 @@ def test_the_last_word_on_tokens_counts_and_thoughts_and_tools_are_in_it() -> No
     last = {"promptTokenCount": 8, "candidatesTokenCount": 5, "thoughtsTokenCount": 7, "toolUsePromptTokenCount": 2}
     answer = heard(
         chunk({"text": "4"}, usageMetadata=counted),
-        chunk({"text": " C"}, finish="STOP"),
+        chunk({"text": " C"}, finish="STOP", usageMetadata={**counted, "candidatesTokenCount": 4}),
         {"usageMetadata": last},
     )
     assert [text_of(part) for part in answer.parts] == ["4 C"]
@@ -199,13 +199,13 @@ def test_what_was_found_on_the_web_and_what_rests_on_it() -> None:
     }
     last = chunk({"text": "cold."}, finish="STOP")
     last["candidates"][0]["groundingMetadata"] = grounding
-    answer = heard(chunk({"text": "Å "}), last)
     site = Citation(url="https://a.example", title="A")
+    search = Search("search_1", "oslo weather\noslo cold", [site])
     cited = Citation(url="https://a.example", title="A", start=2, end=7)
-    assert answer.parts == [
-        Text("Å cold.", citations=[cited]),
-        Search("search_1", "oslo weather\noslo cold", [site]),
-    ]
+    assert heard(chunk({"text": "Å "}), last).parts == [Text("Å cold.", citations=[cited]), search]
+    cited = Citation(url="https://a.example", title="A", start=0, end=5)
+    divided = heard(chunk({"text": "Å "}, {"text": "Hm", "thought": True}), last).parts
+    assert divided == [Text("Å "), Thinking("Hm"), Text("cold.", citations=[cited]), search]
 
 
 def failure(*pieces: bytes) -> Refusal:
@@ -343,11 +343,12 @@ def test_an_answer_is_told_as_it_comes_with_one_finish_and_the_tokens_at_its_end
 
 
 def test_an_empty_answer_is_one_all_the_same() -> None:
-    chunks, _ = written(Begin(), End("length"))
+    chunks, _ = written(Begin(usage=Usage(9)), End("length"))
     content = {"parts": [{"text": ""}], "role": "model"}
     assert chunks == [
         {
             "candidates": [{"content": content, "finishReason": "MAX_TOKENS", "index": 0}],
+            "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 0, "totalTokenCount": 9},
             "modelVersion": "m",
             "responseId": "token",
         }

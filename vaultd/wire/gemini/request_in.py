@@ -52,11 +52,7 @@ def read_request(body: bytes, *, model: str, stream: bool) -> Request:
     tier = text(members.get("serviceTier"), "serviceTier").lower().removeprefix("service_tier_")
     request.tier = _TIERS.get(tier, tier)
     _configure(structure(members.get("generationConfig"), "generationConfig"), request)
-    turns.settle(request)
-    for turn in request.turns:
-        if turn.role == "assistant":
-            turn.parts = _joined(turn.parts)
-    return request
+    return turns.settle(request)
 
 
 def _system(given: Any, unread: list[str]) -> list[Text]:
@@ -84,7 +80,13 @@ def _turns(given: Any, unread: list[str]) -> list[Turn]:
                 raise Refusal(400, "bad-request", f"contents[].role {said[:40]!r} is none of user, model")
         else:
             role = "assistant" if any(isinstance(part, Call) for part in parts) else "user"
-        found.append(Turn(role, parts))
+        if role == "assistant" and found and found[-1].role == role:
+            found[-1].parts += parts
+        else:
+            found.append(Turn(role, parts))
+    for turn in found:
+        if turn.role == "assistant":
+            turn.parts = _joined(turn.parts)
     return found
 
 
@@ -105,7 +107,7 @@ def _parts(content: dict[str, Any], name: str, unread: list[str]) -> list[Part]:
 
 
 def _joined(parts: list[Part]) -> list[Part]:
-    """A streamed text comes back in the pieces it came in: they are one. A seal on an empty piece is that of the text
+    """A streamed text comes back in the pieces it came in: they are one. A seal on an empty piece is that of the part
     before it, and closes it."""
     joined: list[Part] = []
     for part in parts:

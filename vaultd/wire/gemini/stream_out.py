@@ -1,7 +1,7 @@
 """A stream, written for a Gemini client: SSE, or one JSON array where the client did not ask for `alt=sse`.
 
-Texts go out as they come. A call is held until it is whole, for Gemini never tells one in pieces; several open blocks
-need nothing more, since parts have no numbers. The finish reason comes once, in the last chunk, and the tokens with it.
+Texts go out as they come. A call is held until it is whole, for Gemini never tells one in pieces. Parts have no numbers,
+so of several open blocks the first is told and the others wait. The finish reason comes once, in the last chunk, and the tokens with it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,21 @@ class _Said:
 
 
 class Writing:
-    __slots__ = ("_after", "_begun", "_blocks", "_lost", "_model", "_names", "_said", "_sse", "_stamp", "_usage")
+    __slots__ = (
+        "_after",
+        "_begun",
+        "_blocks",
+        "_held",
+        "_lines",
+        "_lost",
+        "_model",
+        "_names",
+        "_over",
+        "_said",
+        "_sse",
+        "_stamp",
+        "_usage",
+    )
 
     def __init__(self, request: Request, stamp: Stamp, lost: Loss) -> None:
         self._sse = request.sse
@@ -71,6 +85,11 @@ class Writing:
         self._lost = lost
         self._begun = False
         self._blocks: dict[int, _Block] = {}
+        #: The open blocks of each choice: the first is told.
+        self._lines: dict[int, list[int]] = {}
+        #: What the others have said meanwhile.
+        self._held: dict[int, list[Event]] = {}
+        self._over = False
         self._said: dict[int, _Said] = {}
         self._usage: Usage | None = None
         self._names: Raw = {}
@@ -83,6 +102,8 @@ class Writing:
             if type(event) is Delta:
                 block = self._blocks.get(event.block)
                 if block is None:
+                    if event.block in self._held:
+                        self._held[event.block].append(event)
                     continue
                 if block.tail:
                     out += (self._before(), _TEXT, _encode(event.text), block.tail)
@@ -93,18 +114,41 @@ class Writing:
         return b"".join(out)
 
     def _event(self, event: Event, out: list[bytes]) -> None:
+        if self._over:
+            return
         match event:
             case Open():
-                self._open(event, out)
+                line = self._lines.setdefault(event.choice, [])
+                line.append(event.block)
+                if len(line) > 1:
+                    self._held[event.block] = [event]
+                else:
+                    self._open(event, out)
+            case Close() if event.block in self._held:
+                self._held[event.block].append(event)
             case Close():
                 self._close(event, out)
+                self._advance(event.block, out)
             case Begin():
                 self._name(event.id, event.model, event.created)
                 self._usage = event.usage
             case End():
                 self._end(event, out)
+                self._over = True
             case Fail():
                 self._fail(event, out)
+                self._over = True
+
+    def _advance(self, closed: int, out: list[bytes]) -> None:
+        """Lets the next block of the line speak, if it is that one's turn."""
+        for line in self._lines.values():
+            if line and line[0] == closed:
+                del line[0]
+                if line:
+                    opened, *said = self._held.pop(line[0])
+                    self._open(opened, out)  # type: ignore[arg-type]
+                    out.append(self.feed(said))
+                return
 
     def _name(self, answer_id: str, model: str, created: int) -> None:
         self._names = named(answer_id, model or self._model, created, self._stamp)
@@ -168,8 +212,9 @@ class Writing:
         return self._said.setdefault(choice, _Said())
 
     def _end(self, event: End, out: list[bytes]) -> None:
-        for number in list(self._blocks):
-            self._close(Close(number), out)
+        for line in self._lines.values():
+            while line:
+                self._event(Close(line[0]), out)
         candidates: list[Raw] = []
         for choice, reason in enumerate([event.reason, *event.others]):
             candidate: dict[str, Any] = {
