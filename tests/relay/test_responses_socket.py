@@ -88,6 +88,16 @@ async def test_one_event_is_one_message_and_the_request_a_post(serve: Serve, ven
     assert "type" not in body
 
 
+async def test_a_burst_arrives_event_by_event_whatever_their_size(serve: Serve, vendor: Vendor) -> None:
+    relayed = await serve()
+    sizes = [0, *range(40, 65), *range(65_440, 65_480), 70_000, 3]  # a frame's length has three forms
+    burst = b"".join(frame("response.output_text.delta", at, delta="x" * size) for at, size in enumerate(sizes))
+    vendor.usual = stream(burst + said("one")[0])
+    async with connected(relayed) as socket:
+        events = await answered(socket, input=[HELLO])
+    assert [len(event["delta"]) for event in events[: len(sizes)]] == sizes
+
+
 @pytest.mark.parametrize("output", [True, False])
 async def test_a_request_goes_on_from_what_was_said_before(serve: Serve, vendor: Vendor, output: bool) -> None:
     relayed = await serve()

@@ -231,5 +231,15 @@ class Telling:
         self.output = b"[" + b",".join(self._items) + b"]" if self._items or output[:1] != b"[" else output
 
 
+def framed(message: bytes) -> bytes:
+    """A text frame as a server sends it, whole and unmasked (RFC 6455 §5.2)."""
+    size = len(message)
+    if size < 126:
+        return b"\x81" + size.to_bytes(1, "big") + message
+    if size < 1 << 16:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + message
+    return b"\x81\x7f" + size.to_bytes(8, "big") + message
+
+
 def _in_lane(data: bytes, lane: bytes) -> bytes:
     return data.rstrip()[:-1] + b',"stream_id":' + lane + b"}" if lane else data
