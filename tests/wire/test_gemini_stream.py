@@ -323,9 +323,9 @@ def test_an_answer_is_told_as_it_comes_with_one_finish_and_the_tokens_at_its_end
     )
     assert parts(chunks) == [
         {"text": "Pl an ", "thought": True},
-        {"text": "4 \u2028C"},
-        {"functionCall": {"id": "c1", "name": "f", "args": {"a": 1}}},
         {"text": "", "thought": True, "thoughtSignature": "seal"},
+        {"functionCall": {"id": "c1", "name": "f", "args": {"a": 1}}},
+        {"text": "4 \u2028C"},
         {"text": ""},
     ]
     assert [one["candidates"][0].get("finishReason") for one in chunks] == [None] * 4 + ["STOP"]

@@ -1,7 +1,8 @@
 """A stream, written for a Gemini client: SSE, or one JSON array where the client did not ask for `alt=sse`.
 
-Texts go out as they come. A call is held until it is whole, for Gemini never tells one in pieces. Parts have no numbers,
-so of several open blocks the first is told and the others wait. The finish reason comes once, in the last chunk, and the tokens with it.
+Texts go out as they come. A call is held until it is whole, for Gemini never tells one in pieces. Parts have no
+numbers, so of several open blocks the first is told and the others wait. The finish reason comes once, in the last
+chunk, and the tokens with it.
 """
 
 from __future__ import annotations
@@ -100,18 +101,21 @@ class Writing:
         out: list[bytes] = []
         for event in events:
             if type(event) is Delta:
-                block = self._blocks.get(event.block)
-                if block is None:
-                    if event.block in self._held:
-                        self._held[event.block].append(event)
-                    continue
-                if block.tail:
-                    out += (self._before(), _TEXT, _encode(event.text), block.tail)
-                if type(block.part) is not Thinking:
-                    block.pieces.append(event.text)
+                self._delta(event, out)
             else:
                 self._event(event, out)
         return b"".join(out)
+
+    def _delta(self, event: Delta, out: list[bytes]) -> None:
+        block = self._blocks.get(event.block)
+        if block is None:
+            if event.block in self._held:
+                self._held[event.block].append(event)
+            return
+        if block.tail:
+            out += (self._before(), _TEXT, _encode(event.text), block.tail)
+        if type(block.part) is not Thinking:
+            block.pieces.append(event.text)
 
     def _event(self, event: Event, out: list[bytes]) -> None:
         if self._over:
@@ -137,17 +141,26 @@ class Writing:
                 self._over = True
             case Fail():
                 self._fail(event, out)
+                self._blocks.clear()
                 self._over = True
 
     def _advance(self, closed: int, out: list[bytes]) -> None:
-        """Lets the next block of the line speak, if it is that one's turn."""
-        for line in self._lines.values():
-            if line and line[0] == closed:
-                del line[0]
-                if line:
-                    opened, *said = self._held.pop(line[0])
-                    self._open(opened, out)  # type: ignore[arg-type]
-                    out.append(self.feed(said))
+        """Lets the blocks that waited for this one speak, up to the next that is still open."""
+        line = next((line for line in self._lines.values() if line and line[0] == closed), None)
+        while line:
+            del line[0]
+            if not line:
+                return
+            for event in self._held.pop(line[0]):
+                match event:
+                    case Open():
+                        self._open(event, out)
+                    case Delta():
+                        self._delta(event, out)
+                    case Close():
+                        self._close(event, out)
+                        closed = event.block
+            if closed != line[0]:
                 return
 
     def _name(self, answer_id: str, model: str, created: int) -> None:
