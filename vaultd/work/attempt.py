@@ -185,19 +185,18 @@ class Attempts:
                 answer = await upstream.ask(session, url, headers, errand.body())
                 if not 200 <= answer.status < 300:
                     return await self._refused(answer, errand, provider)
-                if isinstance(errand, Translated):
+                translated = isinstance(errand, Translated)
+                if translated:
                     answer.inflate()
-                    begun = await _begun(answer, errand)
-                elif ask.action == "stream" and is_stream(answer) and "Content-Encoding" not in answer.headers:
-                    begun = await _opened(answer, errand, ask.format)
-                elif ask.action == "stream" or is_stream(answer):
-                    begun = Ready(answer, errand, await answer.read(), complete=False)
+                if is_stream(answer) or (ask.action == "stream" and not translated):
+                    first, complete = await answer.read(), False
                 else:
-                    begun = Ready(answer, errand, *await answer.whole(_HELD))
-            ready = isinstance(begun, Ready) and bool(begun.first)
-            if isinstance(begun, Failed) or ready:
-                return begun
-            return Failed(NETWORK, Refusal(502, "upstream", f"{answer.host} answered with nothing"))
+                    first, complete = await answer.whole(FRAME_LIMIT if translated else _HELD)
+            if not first:
+                return Failed(NETWORK, Refusal(502, "upstream", f"{answer.host} answered with nothing"))
+            begun = await self._begin(Ready(answer, errand, first, complete), ask)
+            ready = isinstance(begun, Ready)
+            return begun
         except TimeoutError:
             return Failed(NETWORK, Refusal(504, "upstream", f"{url.raw_host} did not answer in time"))
         except BROKEN as error:
@@ -207,6 +206,17 @@ class Attempts:
         finally:
             if answer is not None and not ready:
                 answer.close()
+
+    async def _begin(self, ready: Ready, ask: Ask) -> Ready | Failed:
+        """Reads on until there is something to tell: until then a failure finds another candidate."""
+        answer, errand, idle = ready.answer, ready.errand, self._house.config.streaming.idle_seconds
+        if not is_stream(answer):
+            return ready
+        if isinstance(errand, Translated):
+            return await _begun(answer, errand, ready.first, idle)
+        if ask.action == "stream" and "Content-Encoding" not in answer.headers:
+            return await _opened(answer, errand, ask.format, ready.first, idle)
+        return ready
 
     async def _refused(self, answer: Answer, errand: Same | Translated, provider: Provider) -> Failed:
         """The vendor's own words pass where they are JSON; a proxy's page of HTML and a redirect do not."""
@@ -259,14 +269,12 @@ class Attempts:
         return url
 
 
-async def _opened(answer: Answer, errand: Same, fmt: FormatName) -> Ready | Failed:
+async def _opened(answer: Answer, errand: Same, fmt: FormatName, first: bytes, idle: float) -> Ready | Failed:
     """A stream of which something is worth passing on; one that fails before that is a try in vain."""
-    opening, pieces = Opening(fmt), list[bytes]()
-    verdict: Verdict = "hold"
+    opening, pieces = Opening(fmt), [first]
+    verdict: Verdict = opening.feed(first)
     while verdict == "hold":
-        chunk = await answer.read()
-        if not chunk and not pieces:
-            return Ready(answer, errand, b"", complete=False)
+        chunk = await _next(answer, idle)
         verdict = opening.feed(chunk) if chunk else opening.end()
         pieces.append(chunk)
     if isinstance(verdict, Refusal):
@@ -277,19 +285,23 @@ async def _opened(answer: Answer, errand: Same, fmt: FormatName) -> Ready | Fail
     return Ready(answer, errand, b"".join(pieces), complete=False)
 
 
-async def _begun(answer: Answer, errand: Translated) -> Ready | Failed:
-    """The first events of a stream, or the whole answer. A stream that fails before it has said anything is a try in
-    vain."""
-    if not is_stream(answer):
-        return Ready(answer, errand, *await answer.whole(FRAME_LIMIT))
-    reading, events, first = errand.reader(), list[Event](), b""
-    while all(type(event) is Begin for event in events):
-        first = await answer.read()
-        events += reading.feed(first) if first else reading.end()
-    failure = events[-1]
+async def _begun(answer: Answer, errand: Translated, first: bytes, idle: float) -> Ready | Failed:
+    """Likewise, for a stream that is read."""
+    reading = errand.reader()
+    events, chunk = reading.feed(first), first
+    while chunk and all(type(event) is Begin for event in events):
+        chunk = await _next(answer, idle)
+        events += reading.feed(chunk) if chunk else reading.end()
+    failure = events[-1] if events else None
     if isinstance(failure, Fail) and not any(type(event) is Open for event in events):
         return Failed(Outcome(failure.refusal.status, failure.refusal.retry_after), failure.refusal)
-    return Ready(answer, errand, first or b"\n", complete=False, reading=reading, events=events)
+    return Ready(answer, errand, first, complete=False, reading=reading, events=events)
+
+
+async def _next(answer: Answer, idle: float) -> bytes:
+    """The vendor has begun: from now on it may be silent for so long."""
+    with Deadline(idle):
+        return await answer.read()
 
 
 def is_stream(answer: Answer) -> bool:

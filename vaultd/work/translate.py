@@ -104,9 +104,8 @@ class Translated:
             action=self.action,
             model=model.upstream or model.id,
             project=project_of(credential),
-            accounting=True,
-            usage_asked=True,
             format=candidate.format,
+            translated=True,
         )
         self._draft, self._names = self._written(candidate, config)
         for hook in hooks:

@@ -58,6 +58,8 @@ class Asked(msgspec.Struct, frozen=True):
     action: Action
     #: The vendor's own name of the model.
     model: str
+    #: The vendor's format that the body is in.
+    format: FormatName
     #: The account's project, where the vendor has such a thing.
     project: str = ""
     #: True where the answer's tokens are counted.
@@ -65,8 +67,6 @@ class Asked(msgspec.Struct, frozen=True):
     #: True where the client itself asked for usage in its stream.
     usage_asked: bool = False
     envelope: Envelope | None = None
-    #: The vendor's format that the body is in.
-    format: FormatName = "openai-chat"
     #: True where that is not the client's: the answer is read, and none of its bytes pass.
     translated: bool = False
 
