@@ -155,8 +155,8 @@ def test_calls_and_results() -> None:
         ]
     ).turns
     assert turns[1].parts == [
-        Thinking("plan", "sealed"),
-        Thinking("", "hidden", redacted=True),
+        Thinking("plan", carry("sealed", "anthropic-messages")),
+        Thinking("", carry("hidden", "anthropic-messages"), redacted=True),
         Call("toolu_1", "look", '{"at":"sky"}'),
         Call("toolu_2", "wait", "{}"),
     ]

@@ -204,6 +204,7 @@ def test_tools_have_an_object_for_a_schema_and_custom_ones_an_input() -> None:
         (None, True, None),
         (None, False, {"type": "auto", "disable_parallel_tool_use": True}),
         (Choice(mode="auto"), False, {"type": "auto", "disable_parallel_tool_use": True}),
+        (Choice(mode="auto"), True, {"type": "auto", "disable_parallel_tool_use": False}),
         (Choice(mode="required"), None, {"type": "any"}),
         (Choice(mode="none"), False, {"type": "none"}),
         (Choice(mode="required", names=("look",)), None, {"type": "tool", "name": "look"}),

@@ -13,6 +13,7 @@ from vaultd.wire.anthropic_messages.face import NAME
 from vaultd.wire.ir import Call, Media, Opaque, Part, Result, Search, Text, Thinking
 from vaultd.wire.media import mime_of
 
+_OTHERS: Final = ("openai-responses", "gemini")
 #: Claude Code's account of itself to Anthropic: it changes with every prompt, and no other vendor has any use for it.
 _BILLING: Final = "x-anthropic-billing-header:"
 
@@ -77,11 +78,16 @@ def _text(block: dict[str, Any], parts: list[Part], _: list[str]) -> None:
 
 
 def _thinking(block: dict[str, Any], parts: list[Part], _: list[str]) -> None:
-    parts.append(Thinking(text_of(block, "thinking"), text_of(block, "signature")))
+    parts.append(Thinking(text_of(block, "thinking"), _sealed(text_of(block, "signature"))))
 
 
 def _redacted(block: dict[str, Any], parts: list[Part], _: list[str]) -> None:
-    parts.append(Thinking("", text_of(block, "data"), redacted=True))
+    parts.append(Thinking("", _sealed(text_of(block, "data")), redacted=True))
+
+
+def _sealed(text: str) -> str:
+    """What nobody else has sealed a vendor of this format has, whose answer was passed on as it came."""
+    return text if any(signature.own(text, fmt) for fmt in _OTHERS) else signature.carry(text, NAME)
 
 
 def _call(block: dict[str, Any], parts: list[Part], _: list[str]) -> None:

@@ -136,8 +136,8 @@ def _choice(request: Request, names: Names, lost: Loss) -> Block:
         else:
             lost.add("tool_choice")
             said = {"type": "auto"}
-    if request.parallel is False:
-        said["disable_parallel_tool_use"] = True
+    if request.parallel is not None:
+        said["disable_parallel_tool_use"] = not request.parallel
     return said
 
 
