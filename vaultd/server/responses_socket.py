@@ -151,7 +151,11 @@ class _Socket:
     def leave(self) -> None:
         """The house is closing: at once where nothing is in work, else after it."""
         if not self._busy and self._queue.empty():
-            self._sockets.tasks.start("close a socket", self._ws.close(code=WSCloseCode.GOING_AWAY))
+            self._close(WSCloseCode.GOING_AWAY)
+
+    def _close(self, code: WSCloseCode) -> None:
+        """By a task of its own: `close` waits for the client, and for `_read`, which ends the task that answers."""
+        self._sockets.tasks.start("close a socket", self._ws.close(code=code))
 
     async def _read(self) -> None:
         """Until the client goes."""
@@ -184,6 +188,10 @@ class _Socket:
                 await self._counted(data)
             except ConnectionError:
                 return  # the client is gone, as `_read` hears too
+            except Exception:
+                # A fault of ours, which `Tasks` tells: better a connection that ends than one that is silent.
+                self._close(WSCloseCode.INTERNAL_ERROR)
+                raise
             finally:
                 self._busy = False
                 self._desk.budget.give(len(data))
