@@ -152,8 +152,7 @@ class Items:
             return
         if texts or sealed:
             sealed, redacted = signature.unredacted(sealed)
-            given = expected.text(item.get("id"), "id")
-            self._say("assistant", Thinking("\n\n".join(texts), sealed, redacted, given))
+            self._say("assistant", Thinking("\n\n".join(texts), sealed, redacted))
 
     def _search(self, item: dict[str, Any]) -> None:
         action = item.get("action")
