@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +125,8 @@ def bodies(fmt: FormatName) -> Iterable[dict[str, Any]]:
 def done(hook: RequestHook, fmt: FormatName) -> set[Deed]:
     """Everything the hook does to any body or answer of the format: (member, what becomes of it)."""
     deeds: set[Deed] = set()
-    for action in ACTIONS:
-        asked = Asked(action=action, model="m", project="p", accounting=True, format=fmt)
+    for action, translated in product(ACTIONS, (False, True)):
+        asked = Asked(action=action, model="m", project="p", accounting=True, format=fmt, translated=translated)
         for given in bodies(fmt):
             text = json.dumps(given).encode()
             draft = Draft(Members(text))
@@ -221,9 +222,9 @@ def test_a_vendors_headers_are_those_of_its_rows(name: str) -> None:
 @pytest.mark.parametrize("fmt", sorted(FULL))
 def test_translation_adds_to_a_request_that_asks_for_nothing_what_its_rows_say(fmt: FormatName) -> None:
     added: set[str] = set()
-    for stream in (False, True):
+    for stream, thinks in product((False, True), repeat=2):
         bare = Request(format="nobody's", model="m", stream=stream, turns=[Turn("user", [Text("x")])])
-        members, _ = GRAMMARS[fmt].write_request(bare, Target(model="m"), Loss())
+        members, _ = GRAMMARS[fmt].write_request(bare, Target(model="m", thinks=thinks), Loss())
         added |= members.keys() - {"model", "messages", "input", "contents", "stream"}
     assert added == {row.member for row in document.TRANSLATION_ROWS if row.format == fmt}
 

@@ -43,7 +43,7 @@ TRANSLATION_ROWS: Final[tuple[Added, ...]] = (
     Added(
         "openai-responses",
         "reasoning",
-        "`effort: medium, summary: auto`, where the client says nothing",
+        "`effort: medium, summary: auto`, of a model known to think, where the client says nothing",
         "what Codex itself asks for; without it clients of other formats see no thinking",
     ),
     Added("anthropic-messages", "max_tokens", "32000 or the model's limit, where the client has none", "required"),
@@ -58,6 +58,10 @@ _ALWAYS: Final = (
     ("`payload.default` and `payload.override` of the configuration", "the operator's word"),
     ("the request body is sent uncompressed, with a length", "zstd, gzip and deflate are inflated here, and counted"),
     ("of the query only `alt` (Gemini) and `beta` (Anthropic) pass", "a client key may stand there"),
+    (
+        "a `compaction` item that vaultd made itself becomes a message of the user's, its summary",
+        "no vendor can read the item",
+    ),
     ("`: keep-alive` comments in a stream that is silent", "`streaming.keepalive-seconds`; clients ignore comments"),
     ("a stream's first bytes are held until they say something", "until then another credential may still be asked"),
     ("an error event at the end of a stream that was cut", "so that a cut never looks like an end"),
@@ -93,6 +97,11 @@ Same format in and out means the same bytes. This page lists every header and ev
 changes or drops, vendor by vendor. It is generated from the manifests and from what each hook says of itself, and a
 test runs the hooks and compares. vaultd never puts a text of its own into a conversation, never names another program,
 and never rewrites the model's name in an answer.
+"""
+_KEPT: Final = """\
+What `Connection` names does not pass. Where a request is translated, `anthropic-` passes to vendors of Anthropic's
+format alone, `openai-` and `x-codex-` to those of OpenAI's, and `x-stainless-`, `originator`, `version` and `accept` to
+none: they speak of a body that is not sent.
 """
 _OPTION: Final = """\
 Some endpoints refuse a request that does not begin with a system block of their choice. vaultd adds none. Where an
@@ -131,7 +140,7 @@ def page() -> str:
     """The whole page."""
     parts = [_HEAD, "## Always\n", _table(("what", "why"), _ALWAYS)]
     parts += ["## Headers of the client that pass\n", _listed(headers.REQUEST, headers.REQUEST_PREFIXES)]
-    parts += ["What `Connection` names does not pass.\n"]
+    parts += [_KEPT]
     parts += ["## Headers that vaultd sets\n", _table(("header", "when"), _SET)]
     parts += ["## Headers of the vendor that come back\n", _listed(headers.ANSWER, headers.ANSWER_PREFIXES)]
     parts += ["## By vendor\n", *_vendors()]

@@ -48,6 +48,9 @@ class _Item(msgspec.Struct):
     encrypted_content: msgspec.Raw = msgspec.Raw(b"null")
 
 
+#: Codex's own default (seen November 2025).
+_REASONING: Final = {"effort": "medium", "summary": "auto"}
+
 _items: Final = msgspec.json.Decoder(list[_Item])
 
 
@@ -66,6 +69,8 @@ def _edit(body: Body, asked: Asked) -> None:
         body.drop("service_tier")
     if body.raw("prompt_cache_key") in {b'""', b"null"}:
         body.drop("prompt_cache_key")
+    if asked.translated and "reasoning" not in body:
+        body.set("reasoning", _REASONING)
     _ask_encrypted(body)
     for name in ("tools", "tool_choice"):
         if _OLD_SEARCH.encode() in (body.raw(name) or b""):
@@ -165,6 +170,12 @@ _ROWS: Final = (
     Row("store", "set", "`false`", "the backend keeps no answers, and answers 400 otherwise"),
     Row("stream", "set", "`true`; a client that wants a whole answer gets the last event's", "it only streams"),
     Row("instructions", "set", '`""`, where there are none', "the backend answers 400 without"),
+    Row(
+        "reasoning",
+        "set",
+        "`effort: medium, summary: auto`, in a translation of a request that says nothing of it",
+        "what Codex itself asks for; without it clients of other formats see no thinking",
+    ),
     Row("include", "set", f"`{_ENCRYPTED}` is added", "reasoning that is not stored has no other way back"),
     *(Row(name, "dropped", "", _REFUSES) for name in REFUSED),
     Row("service_tier", "dropped", "unless it is `priority`", _REFUSES),
