@@ -42,7 +42,7 @@ class Blocks:
         system = [block for text in texts for block in self._text(text)]
         messages: list[Block] = []
         for turn in said:
-            content = [block for part in turn.parts for block in self._part(part, turn)]
+            content = self._content(turn)
             if not content and turn is said[-1] and any(isinstance(part, Media) for part in turn.parts):
                 raise Refusal(400, "bad-request", f"{', '.join(self._lost)}: the vendor's format has no such input")
             if content and messages and messages[-1]["role"] == turn.role:
@@ -55,10 +55,17 @@ class Blocks:
             raise Refusal(400, "bad-request", "messages: there is nothing in them")
         return system, messages
 
+    def _content(self, turn: Turn) -> list[Block]:
+        content: list[Block] = []
+        for part in turn.parts:
+            if type(part) is Text:  # nearly all are
+                content += self._text(part)
+            else:
+                content += self._part(part, turn)
+        return content
+
     def _part(self, part: Part, turn: Turn) -> list[Block]:
         match part:
-            case Text():
-                return self._text(part)
             case Call():
                 return [self._call(part)]
             case Result():
@@ -70,7 +77,7 @@ class Blocks:
             case _:
                 return self._hosted(part)
 
-    def _hosted(self, part: Search | Compaction | Opaque) -> list[Block]:
+    def _hosted(self, part: Part) -> list[Block]:
         """What a vendor made of itself. A search that Anthropic has not sealed it refuses."""
         match part:
             case Search() if NAME in part.extra:
@@ -92,7 +99,8 @@ class Blocks:
             self._lost.add("citations")
         if not part.text or part.text.isspace():
             return []
-        return [_marked({"type": "text", "text": part.text}, part.cache)]
+        block = {"type": "text", "text": part.text}
+        return [block if part.cache is None else _marked(block, part.cache)]
 
     def _thinking(self, part: Thinking) -> list[Block]:
         """Only what Anthropic has signed: anything else it refuses."""
