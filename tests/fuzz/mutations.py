@@ -66,7 +66,7 @@ def mutated(draw: st.DrawFn, value: Any) -> Any:
 def _bend(draw: st.DrawFn, root: Any) -> Any:
     path = draw(st.sampled_from(paths(root)))
     if not path:
-        return draw(st.sampled_from(ODD)) if draw(st.integers(0, 9)) == 0 else root
+        return copy.deepcopy(draw(st.sampled_from(ODD))) if draw(st.integers(0, 9)) == 0 else root
     holder = root
     for step in path[:-1]:
         holder = holder[step]
@@ -87,7 +87,7 @@ def _bend(draw: st.DrawFn, root: Any) -> Any:
                 found = found[step]
             holder[at] = copy.deepcopy(found)
         case _:
-            holder[at] = draw(st.sampled_from(ODD))
+            holder[at] = copy.deepcopy(draw(st.sampled_from(ODD)))
     return root
 
 

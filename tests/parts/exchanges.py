@@ -51,7 +51,7 @@ _SLOW: Final = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.fi
 #: No explanations: they trace each line, and make what fails slow to say so.
 _PHASES: Final = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]
 settings.register_profile("base", deadline=None, suppress_health_check=_SLOW, phases=_PHASES)
-settings.register_profile("ci", settings.get_profile("base"), max_examples=30, database=None)
+settings.register_profile("ci", settings.get_profile("base"), max_examples=20, database=None)
 settings.register_profile("hour", settings.get_profile("base"), max_examples=6000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
@@ -179,9 +179,10 @@ def _questions(fmt: str) -> st.SearchStrategy[list[Part]]:
 
 @cache
 def _statements(fmt: str) -> st.SearchStrategy[list[Part]]:
-    """No thought is sent back to Gemini."""
+    """No thought is sent back to Gemini, which keeps no border between two texts of a model."""
     thoughts = st.lists(_thoughts(fmt), max_size=0 if fmt == "gemini" else 1)
-    return st.builds(lambda first, then: [*first, *then], thoughts, st.lists(words.map(Text), max_size=2))
+    texts = st.lists(words.map(Text), max_size=1 if fmt == "gemini" else 2)
+    return st.builds(lambda first, then: [*first, *then], thoughts, texts)
 
 
 @cache
@@ -221,7 +222,7 @@ def _answered(call: Call, shown: tuple[list[Any], bool]) -> Result:
 @cache
 @st.composite
 def _tools(draw: st.DrawFn, fmt: str) -> list[Tool]:
-    kinds = ["function", "custom"] if fmt in {"openai-chat", "openai-responses", ANY} else ["function"]
+    kinds = ["function", "custom"] if fmt in {"openai-responses", ANY} else ["function"]
     found: dict[str, Tool] = {}
     for name in draw(st.lists(odd_names if fmt == ANY else names, max_size=3)):
         kind = draw(st.sampled_from(kinds))
@@ -248,7 +249,7 @@ def _members(fmt: str) -> dict[str, st.SearchStrategy[Any]]:
         "seed": st.integers(0, 2**31 - 1),
         "presence_penalty": fractions,
         "frequency_penalty": fractions,
-        "parallel": st.booleans(),
+        "parallel": st.booleans() if fmt != "anthropic-messages" else st.just(value=False),
         "verbosity": st.sampled_from(["low", "high"]),
         "modalities": st.just(["text", "image"]),
         "image": st.fixed_dictionaries({"aspect_ratio": st.sampled_from(["1:1", "16:9"])}),
@@ -293,6 +294,8 @@ def requests(draw: st.DrawFn, fmt: str) -> Request:
             members["choice"] = chosen
         if mode == "none":
             members.pop("parallel", None)
+    if fmt == "anthropic-messages" and "parallel" in members:  # said within the choice
+        members.setdefault("choice", Choice(mode="auto"))
     stream = draw(st.booleans()) if fmt != "gemini" else True
     request = Request(
         format=fmt if fmt != ANY else "openai-chat",
@@ -315,7 +318,8 @@ def answers(draw: st.DrawFn, fmt: str) -> Answer:
     parts = draw(_said(fmt))
     others: list[Variant] = []
     if fmt in {"openai-chat", "gemini", ANY}:
-        others = [_variant(draw(_said(fmt))) for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2])))]
+        count = draw(st.sampled_from([0, 0, 0, 1, 2]))
+        others = [_variant(number, draw(_said(fmt))) for number in range(1, count + 1)]
     reason = draw(st.sampled_from(["stop", "length", "filter"]))
     stop = ""
     if any(isinstance(part, Call) for part in parts):
@@ -335,7 +339,11 @@ def answers(draw: st.DrawFn, fmt: str) -> Answer:
     )
 
 
-def _variant(parts: list[Part]) -> Variant:
+def _variant(number: int, parts: list[Part]) -> Variant:
+    """Ids of calls are one for all choices."""
+    for part in parts:
+        if isinstance(part, Call):
+            part.id += f"-{number}"
     return Variant(parts, "tool" if any(isinstance(part, Call) for part in parts) else "stop")
 
 
@@ -382,7 +390,9 @@ def _said(draw: st.DrawFn, fmt: str) -> list[Part]:
 def _thinking(fmt: str) -> st.SearchStrategy[Part]:
     if fmt in {"openai-chat", "gemini"}:
         return words.map(Thinking)
-    return st.builds(Thinking, words, signatures("anthropic-messages" if fmt == ANY else fmt))
+    if fmt == "openai-responses":
+        return st.builds(lambda text, seal, at: Thinking(text, seal, id=f"rs_{at}"), words, signatures(fmt), tokens)
+    return st.builds(Thinking, words, signatures("anthropic-messages"))
 
 
 @cache
@@ -408,8 +418,9 @@ def _searches() -> st.SearchStrategy[Part]:
 
 
 @st.composite
-def streams(draw: st.DrawFn, answer: Answer) -> list[Event]:
-    """`answer` in time: its texts in pieces, its blocks side by side, as no vendor but any vendor might send it."""
+def streams(draw: st.DrawFn, answer: Answer, *, eager: bool = False) -> list[Event]:
+    """`answer` in time: its texts in pieces, its blocks side by side, as no vendor but any vendor might send it.
+    `eager`: each block says something as soon as it is open, for a reader knows no block before."""
     events = unfold(answer)
     waiting = _blocks(events)
     told: list[Event] = [events[0]]
@@ -422,7 +433,10 @@ def streams(draw: st.DrawFn, answer: Answer) -> list[Event]:
                 continue
             running.append(_in_pieces(draw, waiting[opened]))
             opened += 1
+        first = isinstance(running[at][0], Open)
         told.append(running[at].pop(0))
+        if eager and first and isinstance(running[at][0], Delta):
+            told.append(running[at].pop(0))
         if not running[at]:
             del running[at]
     return [*told, events[-1]]

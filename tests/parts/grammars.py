@@ -20,6 +20,9 @@ CLAUDE_REASONS = {
     "refusal",
     "model_context_window_exceeded",
 }
+#: What a Gemini part is; `toolCall` and `toolResponse` are of tools that Google runs itself.
+PARTS = {"text", "functionCall", "inlineData", "fileData", "executableCode", "codeExecutionResult", "toolCall"}
+PARTS |= {"toolResponse"}
 #: Which deltas a content block may get.
 CLAUDE_DELTAS = {
     "text": {"text_delta", "citations_delta"},
@@ -114,8 +117,8 @@ class _Choices:
         self.bad.where(at in self.begun and "role" in delta, "role twice")
         self.begun.add(at)
         self.bad.where(any(value is None for value in delta.values()), f"null in a delta: {delta}")
-        for word in ("content", "reasoning_content", "refusal"):
-            self.bad.where(not isinstance(delta.get(word, ""), str), f"{word} is no text")
+        for word in ("content", "reasoning_content", "refusal"):  # Mistral's `content` is parts at times
+            self.bad.where(not isinstance(delta.get(word, ""), str | list), f"{word} is no text")
         for call in delta.get("tool_calls", ()):
             self._call(self.calls.setdefault(at, []), call)
         if (reason := choice.get("finish_reason")) is not None:
@@ -129,7 +132,7 @@ class _Choices:
         said = call.get("function") or call.get("custom") or {}
         if at == len(seen):
             self.bad.where(
-                not call.get("id") or not said.get("name") or kind not in {"function", "custom"},
+                not call.get("id") or not said.get("name") or kind not in {"function", None},
                 f"a call without id, type or name: {call}",
             )
             self.bad.where(call.get("id") in seen, "one id for two calls")
@@ -431,7 +434,7 @@ def _candidate(candidate: dict[str, Any], finished: set[int], bad: Faults) -> No
     bad.where(at in finished, f"candidate {at} goes on after it finished")
     bad.where(content and content.get("role") != "model", f"role {content.get('role')!r}")
     for part in content.get("parts", ()):
-        known = {"text", "functionCall", "inlineData", "fileData", "executableCode", "codeExecutionResult"} & set(part)
+        known = PARTS & set(part)
         bad.where(len(known) != 1, f"a part of {sorted(part)}")
         call = part.get("functionCall")
         bad.where(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Final
+from typing import Final, Protocol, cast
 
 import msgspec
 
-from vaultd.wire.formats import Grammar
+from vaultd.wire.formats import CLIENTS, VENDORS, ClientSide, VendorSide
 from vaultd.wire.ir import (
     Answer,
     Begin,
@@ -27,6 +26,7 @@ from vaultd.wire.ir import (
 )
 from vaultd.wire.loss import Loss
 from vaultd.wire.names import Names
+from vaultd.wire.refusal import Refusal
 
 FORMATS: Final = ("openai-chat", "openai-responses", "anthropic-messages", "gemini")
 STAMP: Final = Stamp(1_763_000_000, "0123456789abcdef0123456789abcdef")
@@ -35,9 +35,14 @@ MODEL: Final = "target-model"
 TARGET: Final = Target(model=MODEL)
 
 
+class Grammar(ClientSide, VendorSide, Protocol):
+    """A format, both ways."""
+
+
 def grammar(fmt: str) -> Grammar:
-    found: Grammar = importlib.import_module(f"vaultd.wire.{fmt.replace('-', '_')}.grammar")  # type: ignore[assignment]
-    return found
+    found = next(module for name, module in CLIENTS.items() if name == fmt)
+    assert found in VENDORS.values()
+    return cast("Grammar", found)
 
 
 def asked(fmt: str, request: Request, target: Target = TARGET) -> tuple[bytes, Names, Loss]:
@@ -90,3 +95,18 @@ def legal(events: list[Event]) -> None:
             case _:
                 raise AssertionError(f"{event} within a stream")
     assert closed == set(opened), "a block is never closed"
+
+
+def differences(found: object, wanted: object, at: str = "") -> list[str]:
+    """Where two values differ, in words: a whole request is too long to look at."""
+    if isinstance(found, msgspec.Struct) and type(found) is type(wanted):
+        pairs = [(f"{at}.{name}", getattr(found, name), getattr(wanted, name)) for name in found.__struct_fields__]
+    elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        pairs = [(f"{at}[{number}]", *pair) for number, pair in enumerate(zip(found, wanted, strict=True))]
+    elif isinstance(found, Refusal) and isinstance(wanted, Refusal):
+        return differences([found.status, found.kind, found.message], [wanted.status, wanted.kind, wanted.message], at)
+    elif found == wanted and type(found) is type(wanted):
+        return []
+    else:
+        return [f"{at}: {found!r} is not {wanted!r}"]
+    return [line for place, one, other in pairs for line in differences(one, other, place)]

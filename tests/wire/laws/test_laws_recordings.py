@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from grammars import faults
-from talk import FORMATS, MODEL, STAMP, grammar, heard, legal, streamed
+from talk import FORMATS, MODEL, STAMP, differences, grammar, heard, legal, streamed
 
+from vaultd.wire import custom
 from vaultd.wire.folding import fold
 from vaultd.wire.ir import Answer, Call, Fail, Request, Text, Thinking
 from vaultd.wire.loss import Loss
@@ -56,9 +57,11 @@ def test_a_recorded_stream_in_any_pieces_gives_equal_events(shared: Path, fmt: s
     for name, _, stream in streams(shared, fmt):
         whole = heard(fmt, [stream])
         for size in (7, 1009):
-            assert heard(fmt, [stream[at : at + size] for at in range(0, len(stream), size)]) == whole, name
+            assert (
+                differences(heard(fmt, [stream[at : at + size] for at in range(0, len(stream), size)]), whole) == []
+            ), name
         if len(stream) < 50_000:
-            assert heard(fmt, [stream[at : at + 1] for at in range(len(stream))]) == whole, name
+            assert differences(heard(fmt, [stream[at : at + 1] for at in range(len(stream))]), whole) == [], name
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
@@ -94,7 +97,8 @@ def test_a_recorded_answer_is_told_to_every_client(shared: Path, vendor: str, cl
         try:
             answer = grammar(vendor).read_answer(body, Names())
         except Refusal as refusal:
-            assert {"error", "response-failed", "json-array-stream"} & set(each["features"]), f"{each['id']}: {refusal}"
+            known = {"error", "response-failed", "json-array-stream"} & set(each["features"])
+            assert known or "invalid-response" in each["id"], f"{each['id']}: {refusal}"
             continue
         told = grammar(client).write_answer(answer, asking, STAMP, Loss())
         assert essence(grammar(client).read_answer(told, Names())) == essence(answer), each["id"]
@@ -105,17 +109,19 @@ def essence(answer: Answer) -> tuple[object, ...]:
     parts = answer.parts
     texts = "".join(part.text for part in parts if isinstance(part, Text))
     thoughts = "".join("".join(part.text.split()) for part in parts if isinstance(part, Thinking))
-    calls = [(part.name, canon(part.arguments)) for part in parts if isinstance(part, Call)]
+    calls = [(part.name, canon(part)) for part in parts if isinstance(part, Call)]
     reason = {"stop-sequence": "stop", "pause": "stop", "malformed": "stop"}.get(answer.reason, answer.reason)
     usage = answer.usage or (0, 0)
     return texts, thoughts, calls, tuple(usage[:2]), reason
 
 
-def canon(arguments: str) -> object:
+def canon(call: Call) -> object:
+    """Arguments as what they mean; a custom tool's as a format without such tools says them."""
+    text = custom.wrapped(call.arguments) if call.kind == "custom" else call.arguments
     try:
-        return json.loads(arguments or "{}")
+        return json.loads(text or "{}")
     except ValueError:
-        return arguments
+        return text
 
 
 def test_two_events_of_one_recording_are_told_apart() -> None:

@@ -9,7 +9,7 @@ import pytest
 from exchanges import ANY, requests
 from hypothesis import find, given
 from hypothesis import strategies as st
-from talk import FORMATS, MODEL, asked, grammar
+from talk import FORMATS, MODEL, asked, differences, grammar
 
 from vaultd.wire.ir import Call, Reasoning, Request, Result
 from vaultd.wire.turns import settle
@@ -29,6 +29,9 @@ def expected(fmt: str, request: Request) -> Request:
     if known.reasoning is not None:
         kept = {name: getattr(known.reasoning, name) for name in SPELLS[fmt]}
         known.reasoning = Reasoning(**kept)
+    if fmt == "openai-responses":
+        for tool in known.tools:  # Responses takes a tool for strict where nothing is said
+            tool.strict = bool(tool.strict) if tool.kind == "function" else None
     return known
 
 
@@ -48,7 +51,7 @@ def test_a_written_request_reads_as_it_was(fmt: str) -> None:
         body, _, lost = asked(fmt, request)
         assert request == before, "a writer changed what it was given"
         if not lost:
-            assert read_back(fmt, body, request) == expected(fmt, request)
+            assert differences(read_back(fmt, body, request), expected(fmt, request)) == []
 
     law()
 
@@ -81,7 +84,7 @@ def test_any_request_is_written_or_names_what_is_lost(fmt: str) -> None:
         for name in ("temperature", "top_k", "stop", "n", "seed", "verbosity", "metadata", "cache_key"):
             said = getattr(request, name)
             assert not said or getattr(found, name) == said or lost, f"{name} was lost in silence"
-        assert settle(copy.deepcopy(found)) == found, "a reader leaves nothing to settle"
+        assert differences(settle(copy.deepcopy(found)), found) == [], "a reader leaves nothing to settle"
 
     law()
 
@@ -95,6 +98,6 @@ def test_one_body_reads_one_way(fmt: str) -> None:
         body, _, _ = asked(fmt, request)
         members = msgspec.json.decode(body)
         turned = msgspec.json.format(msgspec.json.encode(dict(reversed(members.items()))), indent=indent or 0)
-        assert read_back(fmt, turned, request) == read_back(fmt, body, request)
+        assert differences(read_back(fmt, turned, request), read_back(fmt, body, request)) == []
 
     law()
