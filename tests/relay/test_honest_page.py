@@ -101,7 +101,11 @@ CASES: dict[FormatName, list[dict[str, Any]]] = {
         {"tool_choice": {"type": "any"}},
         {"thinking": {"type": "enabled", "budget_tokens": 9000}},
     ],
-    "gemini": [{}, {"contents": [{"role": "model", "parts": []}]}],
+    "gemini": [
+        {},
+        {"contents": [{"role": "model", "parts": []}]},
+        {"generationConfig": {"thinkingConfig": {"thinkingBudget": 9}}},
+    ],
 }
 REFUSED = b'{"error":{"message":"The encrypted_content could not be read"}}'
 #: What a vendor may answer, by format: a hook that changes answers changes one of these.
@@ -126,7 +130,9 @@ def done(hook: RequestHook, fmt: FormatName) -> set[Deed]:
     """Everything the hook does to any body or answer of the format: (member, what becomes of it)."""
     deeds: set[Deed] = set()
     for action, translated in product(ACTIONS, (False, True)):
-        asked = Asked(action=action, model="m", project="p", accounting=True, format=fmt, translated=translated)
+        asked = Asked(
+            action=action, model="m", project="p", accounting=True, format=fmt, translated=translated, budgets=(10, 20)
+        )
         for given in bodies(fmt):
             text = json.dumps(given).encode()
             draft = Draft(Members(text))

@@ -224,3 +224,25 @@ async def test_a_call_nobody_here_serves_is_named(serve: Serve) -> None:
     relayed = await serve()
     status, told, _ = await relayed.ask("/v1beta/models/m-gemini:fly", b"{}")
     assert status == 501 and json.loads(told)["error"]["status"] == "UNIMPLEMENTED"
+
+
+GEMINI = "gemini-api-key: [{{api-key: sk-CANARY-gemini, base-url: '{url}', models: [{{name: {model}, alias: m}}]}}]\n"
+
+
+@pytest.mark.parametrize(("budget", "status"), [(60000, 400), (1, 400), (32768, 200), (0, 200), (-1, 200)])
+async def test_a_thinking_budget_out_of_a_listed_models_range_is_refused_with_the_range(
+    serve: Serve, vendor: Vendor, budget: int, status: int
+) -> None:
+    relayed = await serve(GEMINI.replace("{model}", "gemini-2.5-pro"))
+    vendor.usual = whole(b"{}")
+    body = json.dumps({"generationConfig": {"thinkingConfig": {"thinkingBudget": budget}}}).encode()
+    heard, told, _ = await relayed.ask("/v1beta/models/m:generateContent", body)
+    assert heard == status
+    assert status == 200 or "[128,32768]" in json.loads(told)["error"]["message"]
+
+
+async def test_of_a_model_nobody_listed_no_range_is_claimed(serve: Serve, vendor: Vendor) -> None:
+    relayed = await serve(GEMINI.replace("{model}", "gemini-9-ultra"))
+    vendor.usual = whole(b"{}")
+    body = b'{"generationConfig":{"thinkingConfig":{"thinkingBudget":90000}}}'
+    assert (await relayed.ask("/v1beta/models/m:generateContent", body))[0] == 200

@@ -27,7 +27,7 @@ _ORDER: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 #: The last parentheses of a model's name.
 _SUFFIX: Final = re.compile(r"(.+)\(([^()]*)\)", re.DOTALL)
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
-_OLD_GEMINI: Final = re.compile(r"(.+)-(?:thinking-([0-9]{1,9})|(nothinking)|(reasoning))")
+_OLD_GEMINI: Final = re.compile(r"(gemini-.+)-(?:thinking-([0-9]{1,9})|(nothinking)|(reasoning))")
 
 
 def budget_of(level: str) -> int:
@@ -100,8 +100,8 @@ def suffix(model: str) -> tuple[str, Reasoning | None]:
 
 
 def old_gemini_suffix(model: str) -> tuple[str, Reasoning | None]:
-    """`…-thinking-<n>`, `…-nothinking`, `…-reasoning`, as CLIProxyAPI took them until 2025. Only for a name that is not
-    itself a model's: `qwen3-235b-a22b-thinking-2507` is one."""
+    """`…-thinking-<n>`, `…-nothinking`, `…-reasoning`, as CLIProxyAPI took them of Gemini's models until 2025. Only for
+    a name that is not itself a model's."""
     found = _OLD_GEMINI.fullmatch(model)
     if found is None:
         return model, None

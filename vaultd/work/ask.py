@@ -20,6 +20,7 @@ from vaultd.wire.ir import Request
 from vaultd.wire.members import Members
 from vaultd.work import compacting, suffix
 from vaultd.work.plan import Candidate
+from vaultd.work.routing import listed
 from vaultd.work.target import target_of
 
 #: What a summary of our own begins with: nobody else can read it.
@@ -69,6 +70,7 @@ class Same:
             usage_asked=_usage_asked(ask),
             envelope=ask.envelope,
             format=ask.format,
+            budgets=_budgets(candidate) if ask.format == "gemini" else None,
         )
         self._draft = Draft(ask.body)
         if _OWN in ask.body.body and (items := ask.body.raw("input")) is not None:
@@ -108,6 +110,15 @@ class Same:
         if wrapped:
             changes.append(Change(req_gemini_envelope.wrapped))
         return changes
+
+
+def _budgets(candidate: Candidate) -> tuple[int, int] | None:
+    """A pattern's range is a guess about models to come: only a listed model's is known."""
+    model = candidate.model
+    limits = model.thinking
+    if limits is None or not limits.max or listed(candidate.provider, model.upstream or model.id) is None:
+        return None
+    return limits.min, limits.max
 
 
 def project_of(credential: Credential) -> str:

@@ -75,6 +75,10 @@ def _edit(body: Body, asked: Asked) -> None:
     for name in ("tools", "tool_choice"):
         if _OLD_SEARCH.encode() in (body.raw(name) or b""):
             body.set(name, _renamed(body.get(name)))
+    _fit_input(body)
+
+
+def _fit_input(body: Body) -> None:
     text = body.raw("input") or b""
     if text.startswith(b'"'):
         part = {"type": "input_text", "text": body.get("input")}

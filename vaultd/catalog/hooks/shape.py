@@ -67,6 +67,8 @@ class Asked(msgspec.Struct, frozen=True):
     #: True where the client itself asked for usage in its stream.
     usage_asked: bool = False
     envelope: Envelope | None = None
+    #: The least and the most budget of thinking that a listed model takes, in tokens; none where that is not known.
+    budgets: tuple[int, int] | None = None
     #: True where that is not the client's: the answer is read, and none of its bytes pass.
     translated: bool = False
 
