@@ -183,6 +183,10 @@ def test_tool_choices(value: Any, choice: Choice) -> None:
         ),
         ({"google": {"thinkingConfig": {"thinkingBudget": 0}}}, Reasoning(budget=0)),
         ({"extra_body": {"google": {"thinking_config": {"include_thoughts": False}}}}, Reasoning(summary="none")),
+        (
+            {"google": {"thinking_config": {"thinking_budget": 1024}}, "reasoning_effort": "high"},
+            Reasoning(budget=1024, summary="auto"),
+        ),
         ({"thinking": {"type": "disabled"}}, Reasoning(level="none")),
         ({"thinking": {"type": "enabled", "budget_tokens": 2048}}, Reasoning(budget=2048, summary="auto")),
         ({"chat_template_kwargs": {"enable_thinking": False}}, Reasoning(level="none")),

@@ -71,7 +71,9 @@ def test_system_turns_stay_where_they_were_said() -> None:
 def test_an_assistant_is_one_message_and_each_result_one_of_its_own() -> None:
     image = Media(kind="image", mime="image/png", data="AAAA")
     found = messages(
-        Turn("assistant", [Thinking("plan", "gAAAACANARY"), Text("Looking."), Call("a", "now"), Call("b", "see", "{}")]),
+        Turn(
+            "assistant", [Thinking("plan", "gAAAACANARY"), Text("Looking."), Call("a", "now"), Call("b", "see", "{}")]
+        ),
         Turn("user", [Result("a", parts=[]), Result("b", parts=[Text("done"), image]), Text("And?")]),
     )
     assert found == [
@@ -99,6 +101,18 @@ def test_an_assistant_is_one_message_and_each_result_one_of_its_own() -> None:
 
 def test_calls_alone_have_null_for_content() -> None:
     assert messages(Turn("assistant", [Call("a", "now", "{}")]))[0]["content"] is None
+
+
+def test_reasoning_alone_keeps_its_turn() -> None:
+    assert messages(Turn("assistant", [Thinking("plan")])) == [
+        {"role": "assistant", "content": "", "reasoning_content": "plan"}
+    ]
+
+
+def test_chats_own_members_go_back_to_chat() -> None:
+    found, lost = write(format="openai-chat", rest={"logit_bias": {"1": 2}}, metadata={"run": "7"}, logprobs=True)
+    assert (found["logit_bias"], found["metadata"], found["logprobs"]) == ({"1": 2}, {"run": "7"}, True)
+    assert lost == []
 
 
 def test_white_space_is_no_message() -> None:

@@ -123,6 +123,8 @@ def test_empty_chunks_and_nulls_say_nothing() -> None:
 def test_azure_begins_without_an_id() -> None:
     first, *_ = read({"id": "", "model": "", "choices": [], "prompt_filter_results": []}, delta(content="ok"), STOP)
     assert first == Begin("chatcmpl-7", "up-model", 1_760_000_000)
+    first, *_ = read({**HEAD, "choices": []}, {"id": "", "choices": [{"index": 0, "delta": {"content": "ok"}}]}, STOP)
+    assert first == Begin("chatcmpl-7", "up-model", 1_760_000_000)
 
 
 @pytest.mark.parametrize("said", [{"reasoning_content": "hm "}, {"reasoning": "hm "}, {"reasoning": [{"text": "hm "}]}])
@@ -162,6 +164,21 @@ def test_images_and_annotations() -> None:
     )
     cited = Citation(url="https://host.example", title="A", start=3, end=5)
     assert found.parts == [Text("Is it", citations=[cited]), Media(kind="image", mime="image/png", data="AAAA")]
+
+
+def test_annotations_count_from_the_start_of_the_content() -> None:
+    def note(start: int, end: int) -> dict[str, Any]:
+        return {"type": "url_citation", "url_citation": {"url": "u", "start_index": start, "end_index": end}}
+
+    found = answer(
+        delta(content="Let me"),
+        calls(call(0, "a", "see", "{}")),
+        delta(content="So.", annotations=[note(7, 9), note(2, 9)]),
+        TOOL,
+    )
+    assert found.parts[2] == Text(
+        "So.", citations=[Citation(url="u", start=1, end=3), Citation(url="u", start=0, end=3)]
+    )
 
 
 def test_what_is_said_aloud_is_told_as_text() -> None:
@@ -271,6 +288,11 @@ def test_reasons(word: str | None, called: bool, reason: str) -> None:
     assert answer(said, {"choices": [{"index": 0, "delta": {}, "finish_reason": word}]}).reason == reason
 
 
+def test_the_first_finish_reason_counts() -> None:
+    cut = {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}
+    assert answer(delta(content="x"), cut, STOP).reason == "length"
+
+
 def test_every_choice_has_its_own_end() -> None:
     found = answer(
         delta(0, content="A"),
@@ -295,6 +317,7 @@ def test_usage_counts_no_part_twice() -> None:
 def test_the_last_usage_counts() -> None:
     first, second = ({"prompt_tokens": 1, "completion_tokens": count} for count in (1, 2))
     assert answer(delta(content="x"), {**STOP, "usage": first}, {"choices": [], "usage": second}).usage == Usage(1, 2)
+    assert answer(delta(content="x"), {**STOP, "usage": first}, {"choices": [], "usage": {}}).usage == Usage(1, 1)
 
 
 # Failures.
@@ -350,6 +373,12 @@ def test_what_is_no_json_is_a_failure() -> None:
 def test_members_of_another_type_count_as_absent(odd: Any) -> None:
     found = answer(odd, delta(content="ok"), odd, STOP)
     assert [part for part in found.parts if isinstance(part, Text)] == [Text("ok")]
+
+
+def test_what_stands_beside_nonsense_is_still_read() -> None:
+    odd = {"choices": [1, {"index": 0, "delta": {"content": "ok"}}, {"index": 1, "delta": [], "finish_reason": "stop"}]}
+    found = answer(odd, STOP)
+    assert (found.parts, len(found.others)) == ([Text("ok")], 1)
 
 
 # Bytes.
