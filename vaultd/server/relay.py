@@ -60,6 +60,7 @@ class Desk:
                     ask = _gemini(request, body, envelope=envelope)
                 else:
                     ask = _plain(request, body, fmt, count, completions)
+                del body  # the relay lets go of it before the answer ends
                 client = _Client(request)
                 whole = await self._relay.serve(ask, client, story)
             finally:

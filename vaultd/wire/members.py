@@ -25,7 +25,7 @@ DELETE: Final = None
 
 
 class Members:
-    """One JSON object. Immutable, so that every candidate of a request starts from the same bytes."""
+    """One JSON object. Immutable until it is released, so that every candidate starts from the same bytes."""
 
     __slots__ = ("_spans", "_values", "body")
 
@@ -62,6 +62,10 @@ class Members:
             raise Refusal(400, "bad-request", f"{name!r} is nested too deep") from None
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Refusal(400, "bad-request", f"{name!r} is not valid JSON") from None
+
+    def release(self) -> None:
+        """Lets go of the body: a stream may last for an hour after its request has been sent."""
+        self.body, self._values, self._spans = b"", {}, {}
 
     def splice(self, edits: Mapping[str, bytes | None]) -> bytes:
         """The body with these members set (JSON text) or deleted (`DELETE`); every other byte as it was.

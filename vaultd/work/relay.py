@@ -132,7 +132,7 @@ class Relay:
     async def _rounds(self, ask: Ask, client: Client, story: Story, silence: Silence | None) -> Whole | None:
         """Candidate by candidate, round by round, until one answers or the request itself is at fault."""
         plan = planning.plan(self._house, ask.format, ask.model)
-        understanding = Understanding(ask)
+        understanding = Understanding(ask, self._house.seal)
         last: Whole | Refusal | None = None
         while True:
             for candidate in plan.candidates:
@@ -176,6 +176,8 @@ class Relay:
                 body = await folded(ready, idle)
                 story.usage = usage_of(face, body)
                 return Whole(200, {"content-type": "application/json"}, body)
+            if ask.action == "stream":
+                ask.body.release()
             broken, story.usage = await streamed(ready, face, client, silence, idle)
             if broken is not None:
                 story.status = broken.status
@@ -205,6 +207,8 @@ class Relay:
             if not client.opened:
                 await client.open(200, telling.headers("text/event-stream" if plain else "application/json"))
             silence.flowing(ready.answer)
+            ask.body.release()
+            errand.release()
             broken = await telling.stream(told, client, silence)
             if broken is not None:
                 story.status = broken.status

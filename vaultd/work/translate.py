@@ -14,6 +14,7 @@ from vaultd.catalog.hooks import req_gemini_envelope, req_rules
 from vaultd.catalog.hooks.shape import Action, Asked, Change, RequestHook
 from vaultd.catalog.manifest import FormatName
 from vaultd.config.model import Config
+from vaultd.vault.compaction_seal import CompactionSeal
 from vaultd.vault.credential import Credential
 from vaultd.wire import sse, thinking, tokens
 from vaultd.wire.custom import Unwrap
@@ -26,7 +27,7 @@ from vaultd.wire.names import Names
 from vaultd.wire.openai_responses.grammar import cannot_translate
 from vaultd.wire.refusal import Refusal
 from vaultd.work import compacting
-from vaultd.work.ask import Ask, project_of
+from vaultd.work.ask import OWN, Ask, project_of
 from vaultd.work.plan import Candidate
 from vaultd.work.target import target_of
 
@@ -34,10 +35,10 @@ from vaultd.work.target import target_of
 class Understanding:
     """The client's request, read once, and only if a candidate speaks another format."""
 
-    __slots__ = ("_ask", "_request")
+    __slots__ = ("_ask", "_request", "_seal")
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
+    def __init__(self, ask: Ask, seal: CompactionSeal) -> None:
+        self._ask, self._seal = ask, seal
         self._request: Request | None = None
 
     def request(self) -> Request:
@@ -49,6 +50,8 @@ class Understanding:
             read.sse = ask.format != "gemini" or "alt=sse" in ask.query
             if ask.envelope is not None and not read.sse and read.stream:
                 raise Refusal(400, "bad-request", "a stream of /v1internal is served as events: add `?alt=sse`")
+            if OWN in ask.body.body:
+                compacting.open_summaries(read, self._seal)
             self._request = read
         return self._request
 
@@ -64,6 +67,7 @@ class Translated:
         "_hooks",
         "_names",
         "_request",
+        "_seal",
         "_stamp",
         "_writes",
         "action",
@@ -81,13 +85,14 @@ class Translated:
         hooks: Sequence[RequestHook],
         config: Config,
         stamp: Stamp,
+        seal: CompactionSeal,
     ) -> None:
         """Raises Refusal 400 where this vendor cannot be asked that at all."""
         model, provider = candidate.model, candidate.provider
         self.format: FormatName = candidate.format
         self._writes = ask.writes or ask.format
         self._enveloped = ask.envelope is not None and ask.action != "count"
-        self._request, self._stamp, self._hooks = request, stamp, hooks
+        self._request, self._stamp, self._hooks, self._seal = request, stamp, hooks, seal
         if request.format == "openai-responses" and (name := cannot_translate(request)):
             raise Refusal(400, "bad-request", f"`{name}` cannot be asked of {provider.id}, which keeps no answers")
         self._compacting = compacting.asks(request)
@@ -158,6 +163,11 @@ class Translated:
     def mend(self, error: bytes) -> bool:
         return any(hook.mend(self._draft, error) for hook in self._hooks if hook.mend is not None)
 
+    def release(self) -> None:
+        """The answer has begun, and nothing is asked again: of the request only what its answer repeats is kept."""
+        self._draft = Fresh({})
+        self._request.turns, self._request.system = [], []
+
     # The way back.
 
     def reader(self) -> Reading:
@@ -174,7 +184,7 @@ class Translated:
     def told(self, answer: Answer) -> Answer:
         """What the client is to be told of it."""
         answer = Unwrap(self._names).answer(answer)
-        return compacting.compacted(answer) if self._compacting else answer
+        return compacting.compacted(answer, self._seal) if self._compacting else answer
 
     def write(self, answer: Answer, lost: Loss) -> bytes:
         body = CLIENTS[self._writes].write_answer(answer, self._request, self._stamp, lost)
