@@ -219,6 +219,7 @@ def test_media_as_google_takes_them() -> None:
         asked(
             Media(kind="file", name="a.pdf", data=PIXEL),
             Media(kind="image", url="https://a.example/p.png"),
+            Media(kind="image", url="https://a.example/p"),
             Media(kind="file", text="Long ago."),
             Media(kind="image", file_id="file-1"),
         )
@@ -226,6 +227,7 @@ def test_media_as_google_takes_them() -> None:
     assert body["contents"][0]["parts"] == [
         {"inlineData": {"mimeType": "application/pdf", "data": PIXEL}},
         {"fileData": {"mimeType": "image/png", "fileUri": "https://a.example/p.png"}},
+        {"fileData": {"mimeType": "image/jpeg", "fileUri": "https://a.example/p"}},
         {"text": "Long ago."},
     ]
     assert lost == ["image.file_id"]

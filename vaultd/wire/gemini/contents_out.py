@@ -13,7 +13,8 @@ from vaultd.wire.media import mime_of
 from vaultd.wire.names import Names
 
 Raw = dict[str, Any]
-_UNKNOWN: Final = "application/octet-stream"
+#: Google demands a type: where nobody told one, the commonest of its kind.
+_COMMONEST: Final = {"image": "image/jpeg", "audio": "audio/mpeg", "video": "video/mp4", "file": "application/pdf"}
 
 
 def contents_of(request: Request, names: Names, lost: Loss) -> tuple[list[Raw], list[Raw]]:
@@ -108,17 +109,20 @@ class _Turn:
     def _media(self, media: Media) -> list[Raw]:
         raw: Raw
         if media.data:
-            raw = {"inlineData": {"mimeType": media.mime or mime_of(media.name) or _UNKNOWN, "data": media.data}}
+            raw = {"inlineData": {"mimeType": _mime(media), "data": media.data}}
         elif media.url:
             # Vertex fetches https itself (recorded in 2026); what Google cannot fetch it refuses by name.
-            mime = media.mime or mime_of(media.url)
-            raw = {"fileData": {"mimeType": mime, "fileUri": media.url} if mime else {"fileUri": media.url}}
+            raw = {"fileData": {"mimeType": _mime(media), "fileUri": media.url}}
         elif media.text:
             raw = {"text": media.text}
         else:
             self._lost.add(f"{media.kind}.file_id")
             return []
         return [raw]
+
+
+def _mime(media: Media) -> str:
+    return media.mime or mime_of(media.name) or mime_of(media.url) or _COMMONEST[media.kind]
 
 
 def _text(text: Text) -> list[Raw]:
