@@ -65,6 +65,8 @@ def write_answer(answer: Answer, request: Request, stamp: Stamp, lost: Loss) -> 
     envelope = Envelope(request, stamp, answer.id, answer.created)
     writer = Items(request, stamp, lost)
     output: list[bytes] = []
+    if answer.others:
+        lost.add("choices")
     cut = answer.reason in _INCOMPLETE
     for at, part in enumerate(answer.parts):
         last = at == len(answer.parts) - 1

@@ -117,10 +117,11 @@ class Writer:
         match event:
             case Begin():
                 self._begin(event.id, event.created)
+            case Open() if event.choice:
+                self._lost.add("choices")
             case Open():
-                if event.choice == 0:
-                    self._done_all()
-                    self._open(event.block, event.part)
+                self._done_all()
+                self._open(event.block, event.part)
             case Close():
                 block = self._blocks.pop(event.block, None)
                 if block is not None:
