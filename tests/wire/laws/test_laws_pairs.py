@@ -32,7 +32,7 @@ def test_a_request_arrives_with_no_loss_that_is_not_declared(client: str, vendor
         read.reasoning = thinking.fit(read, TARGET)
         sent, names, lost = asked(vendor, read)
         found = grammar(vendor).read_request(sent, model=MODEL, stream=request.stream)
-        assert conversation(found, names) == conversation(read, Names())
+        assert conversation(found, names, lost) == conversation(read, Names(), lost)
         assert [names.restore(tool.name) for tool in found.tools] == [tool.name for tool in read.tools]
         for member in CARRIED[client] & CARRIED[vendor]:
             same = shape(getattr(found, member)) == shape(getattr(read, member))
@@ -55,13 +55,13 @@ def shape(value: object) -> object:
     return value
 
 
-def conversation(request: Request, names: Names) -> list[tuple[str, ...]]:
-    """What was said, by whom, in order: what no vendor may be left without."""
+def conversation(request: Request, names: Names, lost: Loss) -> list[tuple[str, ...]]:
+    """What was said, by whom, in order: what no vendor may be left without. Media may be lost, if that is said."""
     said: list[tuple[str, ...]] = [("system", text.text) for text in request.system]
     for turn in request.turns:
         for part in turn.parts:
             said += spoken(turn.role, part, names)
-    return said
+    return [each for each in said if not (lost and each[1] == "media")]
 
 
 def spoken(role: str, part: Part, names: Names) -> list[tuple[str, ...]]:
@@ -69,7 +69,7 @@ def spoken(role: str, part: Part, names: Names) -> list[tuple[str, ...]]:
         case Text():
             return [(role, part.text)]
         case Media():
-            return [(role, part.kind, part.data or part.url)]
+            return [(role, "media", part.data or part.url)]
         case Call():
             text = part.arguments
             if part.name and names.restore(part.name) in names.wrapped:
