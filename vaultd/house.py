@@ -25,6 +25,7 @@ from vaultd.net.watch import Eye
 from vaultd.secret import Secret
 from vaultd.vault import keyring as keyrings
 from vaultd.vault.clients import ClientKeys
+from vaultd.vault.compaction_seal import CompactionSeal
 from vaultd.vault.keyring import Keyring
 from vaultd.vault.owner import Owner
 from vaultd.vault.rootkey import Ask
@@ -62,6 +63,7 @@ class House:
     keyring: Keyring
     owner: Owner
     clients: ClientKeys
+    seal: CompactionSeal
     client: Client
     clock: Clock
     renewer: Renewer
@@ -204,6 +206,7 @@ async def build(
         keyring=keyring,
         owner=owner,
         clients=clients,
+        seal=CompactionSeal(keyring.pepper),
         client=client,
         clock=clock,
         renewer=renewer,

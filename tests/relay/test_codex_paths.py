@@ -9,8 +9,6 @@ import aiohttp
 import pytest
 from stand_in import CLIENT_KEY, Serve, Vendor, stream, whole
 
-from vaultd.wire import compaction
-
 TWO_KEYS = """
 disable-cooling: true
 codex-api-key:
@@ -156,7 +154,7 @@ async def test_without_a_key_nothing_passes(serve: Serve, vendor: Vendor) -> Non
 async def test_a_summary_of_vaultds_own_is_told_to_a_vendor_that_cannot_read_it(serve: Serve, vendor: Vendor) -> None:
     relayed = await serve()
     vendor.usual = whole(COMPACTED)
-    items = [{"type": "compaction", "encrypted_content": compaction.seal("it was 42")}]
+    items = [{"type": "compaction", "encrypted_content": relayed.house.seal.seal("it was 42")}]
     await relayed.ask("/v1/responses/compact", json.dumps({"model": "m-codex", "input": items}).encode())
     (item,) = json.loads(vendor.seen[0].body)["input"]
     assert item["content"] == [{"type": "input_text", "text": "it was 42"}]

@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from vaultd.wire import compaction
+from vaultd.vault.compaction_seal import CompactionSeal
 from vaultd.wire.ir import (
     Answer,
     Call,
@@ -25,7 +25,9 @@ from vaultd.wire.ir import (
 )
 from vaultd.wire.refusal import Refusal
 from vaultd.wire.usage import Usage
-from vaultd.work.compacting import QUESTION, asks, compacted, readable, summarising
+from vaultd.work.compacting import QUESTION, asks, compacted, open_summaries, readable, summarising
+
+SEAL = CompactionSeal(b"a pepper of thirty-two bytes CANARY")
 
 
 def conversation() -> Request:
@@ -73,10 +75,10 @@ def test_the_question_is_a_turn_of_its_own_after_an_answer_and_where_there_is_no
 def test_the_summary_is_the_one_part_of_the_answer(reason: Reason) -> None:
     usage = Usage(5, 6)
     parts: list[Part] = [Thinking("hm", "sig"), Text(" it was "), Text("42 ✓\n")]
-    told = compacted(Answer(id="a", model="v", created=7, parts=parts, reason=reason, usage=usage))
+    told = compacted(Answer(id="a", model="v", created=7, parts=parts, reason=reason, usage=usage), SEAL)
     (part,) = told.parts
     assert isinstance(part, Compaction)
-    assert (part.summary, compaction.opened(part.content)) == ("it was 42 ✓", "it was 42 ✓")
+    assert (part.summary, SEAL.open(part.content)) == ("it was 42 ✓", "it was 42 ✓")
     assert (told.id, told.model, told.created, told.reason, told.usage) == ("a", "v", 7, "stop", usage)
 
 
@@ -92,22 +94,48 @@ def test_the_summary_is_the_one_part_of_the_answer(reason: Reason) -> None:
 )
 def test_what_is_no_summary_is_refused(parts: list[Part], reason: Reason) -> None:
     with pytest.raises(Refusal) as refused:
-        compacted(Answer(parts=parts, reason=reason))
+        compacted(Answer(parts=parts, reason=reason), SEAL)
     assert refused.value.status == 502
 
 
 def test_to_a_vendor_that_cannot_read_it_the_item_is_a_message() -> None:
-    own = json.dumps({"type": "compaction", "id": "cmp_1", "encrypted_content": compaction.seal("was „42“")}).encode()
+    own = json.dumps({"type": "compaction", "id": "cmp_1", "encrypted_content": SEAL.seal("was „42“")}).encode()
     others = b'{ "type":"compaction", "encrypted_content":"gAAAAx"}'
-    quoted = b'{"type":"message","role":"user","content":"vaultdC0 \\u00e9"}'
-    broken = b'{"type":"compaction","encrypted_content":"vaultdC0!"}'
-    told = readable(b"[" + b" , ".join([others, own, quoted, broken]) + b"]")
+    quoted = b'{"type":"message","role":"user","content":"vaultdC1 \\u00e9"}'
+    told = readable(b"[" + b" , ".join([others, own, quoted]) + b"]", SEAL)
     message = (
         b'{"type":"message","role":"user","content":[{"type":"input_text","text":"was \xe2\x80\x9e42\xe2\x80\x9c"}]}'
     )
-    assert told == b"[" + b",".join([others, message, quoted, broken]) + b"]"
+    assert told == b"[" + b",".join([others, message, quoted]) + b"]"
 
 
-@pytest.mark.parametrize("items", [b' [ {"type": "compaction"} ] ', b'"vaultdC0"', b"[vaultdC0", b"null"])
+@pytest.mark.parametrize("items", [b' [ {"type": "compaction"} ] ', b'"vaultdC1"', b"[vaultdC1", b"null"])
 def test_without_one_the_bytes_are_the_same(items: bytes) -> None:
-    assert readable(items) == items
+    assert readable(items, SEAL) == items
+
+
+def test_a_request_of_another_format_is_told_what_the_item_says() -> None:
+    request = conversation()
+    own, others = Compaction(SEAL.seal("it was 42")), Compaction("gAAAAx")
+    request.turns.append(Turn("user", [own, others]))
+    open_summaries(request, SEAL)
+    assert (own.summary, others.summary) == ("it was 42", "")
+
+
+@pytest.mark.parametrize("damaged", ["tampered", "cut", "not base64", "another keyring's"])
+def test_an_item_that_does_not_open_is_refused_with_what_to_do(damaged: str) -> None:
+    sealed = SEAL.seal("it was 42")
+    flipped = "A" if sealed[30] != "A" else "B"
+    content = {
+        "tampered": sealed[:30] + flipped + sealed[31:],
+        "cut": sealed[:16],
+        "not base64": sealed + "!",
+        "another keyring's": CompactionSeal(b"CANARY of another keyring").seal("it was 42"),
+    }[damaged]
+    items = json.dumps([{"type": "compaction", "encrypted_content": content}]).encode()
+    request = conversation()
+    request.turns.append(Turn("user", [Compaction(content)]))
+    for opening in (lambda: readable(items, SEAL), lambda: open_summaries(request, SEAL)):
+        with pytest.raises(Refusal, match="Begin a new conversation, or bring back the keyring") as refused:
+            opening()
+        assert (refused.value.status, content in refused.value.message) == (400, False)

@@ -12,8 +12,9 @@ from vaultd.catalog.hooks import req_gemini_envelope, req_rules
 from vaultd.catalog.hooks.shape import Action, Asked, Change, RequestHook
 from vaultd.catalog.manifest import FormatName
 from vaultd.config.model import Config
+from vaultd.vault.compaction_seal import MARK, CompactionSeal
 from vaultd.vault.credential import Credential
-from vaultd.wire import compaction, thinking
+from vaultd.wire import thinking
 from vaultd.wire.draft import Draft
 from vaultd.wire.formats import ClientFormat
 from vaultd.wire.ir import Request
@@ -24,7 +25,7 @@ from vaultd.work.routing import listed
 from vaultd.work.target import target_of
 
 #: What a summary of our own begins with: nobody else can read it.
-_OWN: Final = compaction.MARK.encode()
+OWN: Final = MARK.encode()
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -56,8 +57,15 @@ class Same:
     __slots__ = ("_asked", "_draft", "_hooks", "action", "changes", "query")
 
     def __init__(
-        self, ask: Ask, candidate: Candidate, credential: Credential, hooks: Sequence[RequestHook], config: Config
+        self,
+        ask: Ask,
+        candidate: Candidate,
+        credential: Credential,
+        hooks: Sequence[RequestHook],
+        config: Config,
+        seal: CompactionSeal,
     ) -> None:
+        """Raises Refusal 400 where the request cannot be asked of anybody."""
         model = candidate.model
         name = model.upstream or model.id
         self.action, self.query = ask.action, ask.query
@@ -73,8 +81,8 @@ class Same:
             budgets=_budgets(candidate) if ask.format == "gemini" else None,
         )
         self._draft = Draft(ask.body)
-        if _OWN in ask.body.body and (items := ask.body.raw("input")) is not None:
-            self._draft.set_raw("input", compacting.readable(items))
+        if OWN in ask.body.body and (items := ask.body.raw("input")) is not None:
+            self._draft.set_raw("input", compacting.readable(items, seal))
         if ask.format != "gemini":
             self._draft.set("model", name)
         if candidate.asked is not None:

@@ -21,6 +21,7 @@ from vaultd.net.client import Client as Network
 from vaultd.net.upstream import BROKEN, Answer
 from vaultd.pool.state import NETWORK, Outcome
 from vaultd.secret import Secret
+from vaultd.vault.compaction_seal import CompactionSeal
 from vaultd.vault.credential import Credential
 from vaultd.wire import fault
 from vaultd.wire.failing import Opening, Verdict
@@ -58,6 +59,8 @@ class House(planning.House, Protocol):
     def renewer(self) -> Renewer: ...
     @property
     def metrics(self) -> Metrics: ...
+    @property
+    def seal(self) -> CompactionSeal: ...
 
 
 class Whole(msgspec.Struct, frozen=True):
@@ -155,12 +158,12 @@ class Attempts:
         understanding: Understanding,
     ) -> Same | Translated:
         """Raises Refusal where this vendor cannot be asked that, or the request is at fault."""
-        config = self._house.config
+        config, seal = self._house.config, self._house.seal
         try:
             if candidate.format == ask.format and ask.plain:
-                return Same(ask, candidate, credential, address.hooks, config)
+                return Same(ask, candidate, credential, address.hooks, config, seal)
             stamp = Stamp(int(self._house.clock.now()), secrets.token_hex(12))
-            return Translated(ask, understanding.request(), candidate, credential, address.hooks, config, stamp)
+            return Translated(ask, understanding.request(), candidate, credential, address.hooks, config, stamp, seal)
         except CannotServe as error:
             raise Refusal(400, "bad-request", str(error)) from None
 

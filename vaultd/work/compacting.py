@@ -2,7 +2,8 @@
 
 Codex asks for it by an item at the end of its input (`compaction_trigger`) and wants one `compaction` item back. The
 question below is the one text of vaultd's own that a vendor ever reads. It makes no part of a conversation: its answer
-is the whole answer, and what comes of it is an item that is vaultd's to read (`wire.compaction`). Pure.
+is the whole answer, and what comes of it is an item that only vaultd reads (`vault.compaction_seal`). Pure but for the
+seal.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vaultd.wire import compaction
+from vaultd.vault.compaction_seal import MARK, CompactionSeal
 from vaultd.wire.ir import Answer, Choice, Compaction, Request, Text, Turn
 from vaultd.wire.refusal import Refusal
 
@@ -30,6 +31,7 @@ Leave out nothing that would have to be found out again. Call no tool. Answer wi
 
 _items: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _KINDS: Final = frozenset({"compaction", "compaction_summary"})
+_MARK: Final = MARK.encode()
 
 
 class _Item(msgspec.Struct):
@@ -75,7 +77,7 @@ def summarising(request: Request) -> Request:
     )
 
 
-def compacted(answer: Answer) -> Answer:
+def compacted(answer: Answer, seal: CompactionSeal) -> Answer:
     """The answer to the client, made of the answer to `summarising`. Raises Refusal where that is no summary.
 
     One that was cut off at the vendor's limit is a summary still: without one Codex cannot go on at all.
@@ -88,38 +90,61 @@ def compacted(answer: Answer) -> Answer:
         id=answer.id,
         model=answer.model,
         created=answer.created,
-        parts=[Compaction(compaction.seal(summary), summary)],
+        parts=[Compaction(seal.seal(summary), summary)],
         usage=answer.usage,
         tier=answer.tier,
     )
 
 
-def readable(items: bytes) -> bytes:
+def open_summaries(request: Request, seal: CompactionSeal) -> None:
+    """Fills in what the request's own items of ours say. Raises Refusal 400 where one does not open."""
+    for turn in request.turns:
+        for part in turn.parts:
+            if isinstance(part, Compaction) and part.content.startswith(MARK):
+                part.summary = _opened(part.content, seal)
+
+
+def readable(items: bytes, seal: CompactionSeal) -> bytes:
     """`input` of a Responses request, each item that only vaultd can read told as a message of the user's.
 
     For vendors of the same format, whose requests are not read otherwise. The very same bytes where there is none.
+    Raises Refusal 400 where one does not open.
     """
-    if compaction.MARK.encode() not in items:
+    if _MARK not in items:
         return items
     try:
         raw = _items.decode(items)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return items  # a text, or not sound: the vendor's to judge
-    told = [_told(bytes(item)) for item in raw]
+    told = [_told(bytes(item), seal) for item in raw]
     return b"[" + b",".join(told) + b"]"
 
 
-def _told(item: bytes) -> bytes:
+def _told(item: bytes, seal: CompactionSeal) -> bytes:
+    if _MARK not in item:
+        return item
     try:
         said = _item.decode(item)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return item
-    summary = compaction.opened(said.encrypted_content) if said.type in _KINDS else None
-    if summary is None:
+    if said.type not in _KINDS or not said.encrypted_content.startswith(MARK):
         return item
+    summary = _opened(said.encrypted_content, seal)
     message: dict[str, Any] = {
         "type": "message",
         "role": "user",
         "content": [{"type": "input_text", "text": summary}],
     }
     return msgspec.json.encode(message)
+
+
+def _opened(content: str, seal: CompactionSeal) -> str:
+    summary = seal.open(content)
+    if summary is None:
+        raise Refusal(
+            400,
+            "bad-request",
+            "a `compaction` item of this conversation does not open: it was changed, or another keyring sealed it. "
+            "Begin a new conversation, or bring back the keyring (`.vault/keyring.jwe.json` of that auth-dir)",
+        )
+    return summary

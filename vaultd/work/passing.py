@@ -60,7 +60,9 @@ async def compact(house: House, body: Members, headers: Mapping[str, str]) -> Pa
     if not isinstance(model, str) or not model:
         raise Refusal(400, "bad-request", "`model` is missing: name one of GET /v1/models")
     plan = planning.plan(house, "openai-responses", model)
-    edits: dict[str, bytes | None] = {"input": compacting.readable(items)} if (items := body.raw("input")) else {}
+    edits: dict[str, bytes | None] = (
+        {"input": compacting.readable(items, house.seal)} if (items := body.raw("input")) else {}
+    )
     last: Refusal | Passed | None = None
     for candidate in plan.candidates:
         if "openai-responses" not in candidate.provider.api.formats:

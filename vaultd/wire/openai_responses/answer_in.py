@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vaultd.wire import compaction, signature
+from vaultd.wire import signature
 from vaultd.wire.failing import failure
 from vaultd.wire.ir import Answer, Call, Citation, Compaction, Media, Opaque, Part, Reason, Search, Text, Thinking
 from vaultd.wire.names import Names
@@ -131,11 +131,7 @@ def other_of(item: Said, kind: str) -> Part | None:
         return Media(kind="image", mime=f"image/{text(item, 'output_format') or 'png'}", data=data) if data else None
     if kind == "compaction":
         content = text(item, "encrypted_content")
-        return (
-            Compaction(content, compaction.opened(content) or "", text(item, "id").removeprefix("cmp_"))
-            if content
-            else None
-        )
+        return Compaction(content, id=text(item, "id").removeprefix("cmp_")) if content else None
     return Opaque("openai-responses", kind, item) if kind else None
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
-from vaultd.wire import compaction, signature
+from vaultd.wire import signature
 from vaultd.wire.ir import Call, CallKind, Compaction, Media, Part, Request, Result, Role, Search, Text, Thinking, Turn
 from vaultd.wire.media import audio_mime, mime_of, split_data_url
 from vaultd.wire.openai_responses import expected
@@ -170,7 +170,7 @@ class Items:
     def _compaction(self, item: dict[str, Any]) -> None:
         content = expected.text(item.get("encrypted_content"), "encrypted_content")
         given = expected.text(item.get("id"), "id")
-        self._say("user", Compaction(content, compaction.opened(content) or "", given))
+        self._say("user", Compaction(content, id=given))
 
     def _trigger(self, item: dict[str, Any]) -> None:
         self._request.rest["compaction_trigger"] = True
