@@ -244,7 +244,11 @@ def test_reasoning_goes_back_to_who_sealed_it_alone() -> None:
     members, lost = written(asked(turns=[Turn("assistant", list(parts))]))
     assert members["input"] == [
         {"type": "reasoning", "summary": [{"type": "summary_text", "text": "CANARY"}], "encrypted_content": SEALED},
-        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "So."}]},
+        {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "So.", "annotations": []}],
+        },
         {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
     ]
     assert lost == []

@@ -417,7 +417,7 @@ def test_other_choices_and_what_has_no_item_are_not_told() -> None:
         Begin(), Open(0, Text(""), choice=1), Delta(0, "CANARY"), Close(0), Open(1, sound), Close(1), End(), lost=lost
     )
     assert kinds(said) == ["created", "in_progress", "completed"]
-    assert list(lost) == ["audio"]
+    assert list(lost) == ["choices", "audio"]
 
 
 # The laws.

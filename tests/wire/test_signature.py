@@ -70,6 +70,12 @@ def test_a_client_that_decodes_and_encodes_it_again_does_no_harm(text: str, mint
         assert signature.own(recoded, minted) == text
 
 
+def test_what_a_client_had_from_a_vendor_of_its_own_format_is_that_formats() -> None:
+    for text in (ANTHROPIC, fernet(), signature.carry(GOOGLE, "gemini"), signature.redacted(ANTHROPIC), ""):
+        assert signature.returned(text, "openai-responses") == text
+    assert signature.own(signature.returned("CANARY", "openai-responses"), "openai-responses") == "CANARY"
+
+
 def test_a_format_that_seals_nothing_owns_nothing() -> None:
     assert signature.carry("CANARY", "openai-chat") == ""
     assert signature.own(signature.carry("CANARY", "gemini"), "openai-chat") == ""

@@ -45,6 +45,13 @@ def carry(signature: str, minted: str) -> str:
     return mark + signature if mark else ""
 
 
+def returned(text: str, fmt: str) -> str:
+    """What a client of format `fmt` sends back, in the words in which it travels: what shows no maker was given it by
+    a vendor of its own format, for a conversation that passed here untranslated."""
+    bare, _ = unredacted(text)
+    return text if _marked(bare) or _shaped(bare) else carry(text, fmt)
+
+
 def own(travelling: str, fmt: str) -> str:
     """What travelled, as its maker wrote it, where the maker is a vendor of format `fmt`; else ""."""
     travelling, _ = unredacted(travelling)

@@ -50,9 +50,13 @@ def read_answer(body: bytes, names: Names) -> Answer:
     return answer
 
 
+#: Without a reason it is the length, which is by far the most frequent one.
+_CUT: Final[dict[str, Reason]] = {"": "length", "max_output_tokens": "length", "content_filter": "filter"}
+
+
 def reason_of(response: Said, status: str, *, called: bool) -> Reason:
     if status == "incomplete":
-        return "filter" if text(mapping(response, "incomplete_details"), "reason") == "content_filter" else "length"
+        return _CUT.get(text(mapping(response, "incomplete_details"), "reason"), "other")
     return "tool" if called else "stop"
 
 

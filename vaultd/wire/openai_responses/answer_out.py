@@ -54,7 +54,7 @@ _DEFAULTS: Final[Item] = {
     "user": None,
     "metadata": {},
 }
-_INCOMPLETE: Final[dict[Reason, str]] = {"length": "max_output_tokens", "filter": "content_filter"}
+_INCOMPLETE: Final[dict[Reason, str]] = {"length": "max_output_tokens", "filter": "content_filter", "other": "other"}
 _TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority"})
 _LONGEST_TOKEN: Final = 40
 

@@ -147,6 +147,7 @@ class Items:
     def _reasoning(self, item: dict[str, Any]) -> None:
         texts = _texts(item.get("summary")) + _texts(item.get("content"))
         sealed = expected.text(item.get("encrypted_content"), "encrypted_content")
+        sealed = signature.returned(sealed, "openai-responses")
         if not texts and signature.own(sealed, "gemini"):
             self._seal = sealed
             return
@@ -209,7 +210,8 @@ def _image(said: dict[str, Any]) -> Media:
     if isinstance(url, dict):  # chat's shape
         url = url.get("url")
     media = _located("image", expected.text(url, "image_url"), said)
-    media.detail = expected.text(said.get("detail"), "detail")
+    detail = expected.text(said.get("detail"), "detail")
+    media.detail = "" if detail == "auto" else detail  # the default is nothing said
     return media
 
 

@@ -15,6 +15,9 @@ from vaultd.wire.names import Names
 _LONGEST_ID: Final = 64
 _KEPT: Final = 47
 
+#: The API's default, which its types want said.
+_DETAIL: Final = "auto"
+
 Item = dict[str, Any]
 
 
@@ -70,7 +73,7 @@ class Items:
             case Thinking():
                 # Another vendor's would be refused, and what it shows is no part of the conversation.
                 sealed = signature.own(part.signature, "openai-responses")
-                return {"type": "reasoning", "summary": [], "encrypted_content": sealed} if sealed else None
+                return _reasoning(part, sealed) if sealed else None
             case Compaction():
                 if part.summary:
                     return _message("user", [{"type": "input_text", "text": part.summary}])
@@ -122,12 +125,18 @@ def _message(role: str, content: list[Item]) -> Item:
     return {"type": "message", "role": role, "content": content}
 
 
+def _reasoning(thinking: Thinking, sealed: str) -> Item:
+    """As Codex sends it back: with what it showed, and without an id, which must be the one that was sealed."""
+    summary = [{"type": "summary_text", "text": thinking.text}] if thinking.text else []
+    return {"type": "reasoning", "summary": summary, "encrypted_content": sealed}
+
+
 def _text(text: Text, role: str) -> Item:
     if role != "assistant":
         return {"type": "input_text", "text": text.text}
     if text.refusal:
         return {"type": "refusal", "refusal": text.text}
-    return {"type": "output_text", "text": text.text}
+    return {"type": "output_text", "text": text.text, "annotations": []}
 
 
 def _image(media: Media) -> Item:
@@ -136,8 +145,7 @@ def _image(media: Media) -> Item:
         shown["file_id"] = media.file_id
     else:
         shown["image_url"] = media.url or naming.data_url(media)
-    if media.detail:
-        shown["detail"] = media.detail
+    shown["detail"] = media.detail or _DETAIL
     return shown
 
 

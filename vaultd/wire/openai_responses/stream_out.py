@@ -241,7 +241,7 @@ class Writer:
         envelope = self._begin()
         self._closed += self._blocks.values()
         self._blocks = {}
-        cut = event.reason in ("length", "filter")
+        cut = event.reason in ("length", "filter", "other")
         last = max((block.index for block in self._closed), default=-1)
         for block in self._closed:
             self._finish(block, "incomplete" if cut and block.index == last else "completed")
