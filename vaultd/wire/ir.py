@@ -19,8 +19,9 @@ Role = Literal["user", "assistant", "system"]
 #: `function`: arguments are the JSON text of an object. `custom`: they are free text (OpenAI's custom tools).
 CallKind = Literal["function", "custom"]
 #: Why an answer ended. `stop-sequence` is a stop that names its sequence; `pause` asks to be sent back as it is
-#: (Anthropic's server tools); `malformed` is a call the model failed to write.
-Reason = Literal["stop", "stop-sequence", "tool", "length", "filter", "pause", "malformed"]
+#: (Anthropic's server tools); `malformed` is a call the model failed to write; `other` is a word nobody documented: it
+#: is told as such, for an answer that broke off must not look finished.
+Reason = Literal["stop", "stop-sequence", "tool", "length", "filter", "pause", "malformed", "other"]
 
 
 # Parts: what a turn or an answer is made of.

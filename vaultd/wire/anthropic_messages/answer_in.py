@@ -216,10 +216,10 @@ class Told:
             self.close(index, out)
         for name, query in self._searches.items():
             self._one(Search(name, query), out)
-        reason = _REASONS.get(self.reason, "stop")
+        reason = _REASONS.get(self.reason, "other") if self.reason else "stop"
         if reason == "tool" and not self._calls:
             reason = "stop"
-        elif reason == "stop" and self._calls:
+        elif reason in ("stop", "other") and self._calls:
             reason = "tool"
         stop = self.stop if reason == "stop-sequence" else ""
         out.append(End(reason, self._usage(), stop, tier=self._tier))

@@ -34,6 +34,7 @@ _STOPS: Final[dict[Reason, str]] = {
     "filter": "refusal",
     "pause": "pause_turn",
     "malformed": "end_turn",
+    "other": "other",
 }
 _TIERS: Final = {"default": "standard", "priority": "priority", "batch": "batch"}
 _FOREIGN: Final = re.compile(r"[^a-zA-Z0-9_-]")

@@ -93,8 +93,10 @@ def _known(kind: Any, given: dict[str, Any], fields: tuple[str, ...]) -> Any:
     return made
 
 
-#: What is in none of these ended as it should, or nobody can say why (`OTHER`).
 _REASONS: Final[dict[str, Reason]] = {
+    "": "stop",
+    "STOP": "stop",
+    "FINISH_REASON_UNSPECIFIED": "stop",
     "MAX_TOKENS": "length",
     "SAFETY": "filter",
     "RECITATION": "filter",
@@ -113,8 +115,8 @@ _REASONS: Final[dict[str, Reason]] = {
 
 def reason_of(said: str, called: bool) -> Reason:
     """Google has no reason for calls: they are a stop."""
-    reason = _REASONS.get(said, "stop")
-    return "tool" if called and reason in ("stop", "malformed") else reason
+    reason = _REASONS.get(said, "other")
+    return "tool" if called and reason in ("stop", "malformed", "other") else reason
 
 
 class Count:

@@ -18,6 +18,7 @@ _REASONS: Final[dict[Reason, str]] = {
     "length": "MAX_TOKENS",
     "filter": "SAFETY",
     "malformed": "MALFORMED_FUNCTION_CALL",
+    "other": "OTHER",
 }
 
 

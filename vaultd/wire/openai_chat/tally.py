@@ -8,15 +8,19 @@ from typing import Any, Final
 from vaultd.wire.ir import Reason
 from vaultd.wire.usage import Usage
 
-#: `model_length` is Mistral's; any other word is a stop.
+#: `model_length` is Mistral's, `eos` is Together's, `sensitive` Zhipu's.
 _REASONS: Final[MappingProxyType[Any, Reason]] = MappingProxyType(
     {
+        "stop": "stop",
+        "eos": "stop",
+        "end_turn": "stop",
         "length": "length",
         "max_tokens": "length",
         "model_length": "length",
         "tool_calls": "tool",
         "function_call": "tool",
         "content_filter": "filter",
+        "sensitive": "filter",
     }
 )
 _WORDS: Final[MappingProxyType[Reason, str]] = MappingProxyType(
@@ -28,14 +32,15 @@ _WORDS: Final[MappingProxyType[Reason, str]] = MappingProxyType(
         "filter": "content_filter",
         "pause": "stop",
         "malformed": "stop",
+        "other": "other",
     }
 )
 
 
 def reason_of(word: str, called: bool) -> Reason:
     """`called`: the answer has a call. It wins over a stop; a reason that tells of calls where there is none is one."""
-    reason = _REASONS.get(word, "stop")
-    if reason == "stop" and called:
+    reason = _REASONS.get(word, "other") if word else "stop"
+    if reason in ("stop", "other") and called:
         return "tool"
     return "stop" if reason == "tool" and not called else reason
 
