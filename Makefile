@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHARED ?= ../shared
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs wheel bench clients fuzz clean
+.PHONY: help demo test lint docs wheel bench clients conformance fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,8 +43,14 @@ wheel: $(VENV)/.dev ## sdist and wheel in dist/
 bench: $(VENV)/.dev ## relay cost beside a bare proxy (needs wrk and nginx)
 	$(BIN)/python benchmarks/relay.py
 
-clients: $(VENV)/.dev ## real clients against a daemon in front of a fake upstream (needs npm)
-	$(BIN)/python -m pytest tests/clients --no-header -rs
+clients: $(VENV)/.dev ## every real client in every arrangement, against a daemon in front of a fake upstream (needs npm)
+	VAULTD_CLIENTS=core $(BIN)/pytest tests/clients -s -rs
+
+conformance: $(VENV)/.dev ## translation cases and recorded answers through a running daemon; the matrix in docs/
+	VAULTD_WRITE_DOCS=1 $(BIN)/pytest tests/conformance -s -rs
+
+fuzz: $(VENV)/.dev ## an hour of bent requests, answers and streams (ARGS="-k gemini" for a part)
+	HYPOTHESIS_PROFILE=hour $(BIN)/pytest tests/fuzz --timeout 1200 $(ARGS)
 
 clean: ## what the other words made
 	rm -rf $(VENV) dist build .tools .mypy_cache .ruff_cache .pytest_cache
