@@ -1,4 +1,5 @@
-"""Codex's own backend as it sees it under `/backend-api/codex`, and `/v1/responses/compact`: passed on unread.
+"""Codex's own backend as it sees it under `/backend-api/codex`, and `/v1/responses/compact`: passed on unread, but that
+where no vendor has the latter its answer is made here (`work.compact_call`).
 
 What else ChatGPT has below `/backend-api` (accounts, plugins) is a person's and not the pool's, and is not served.
 """
@@ -20,6 +21,8 @@ from vaultd.wire.formats import FORMATS
 from vaultd.wire.members import Members
 from vaultd.wire.refusal import Refusal
 from vaultd.work import passing
+from vaultd.work.ask import Ask
+from vaultd.work.compact_call import CompactCall
 from vaultd.work.deadline import Deadline
 from vaultd.work.headers import towards_client
 from vaultd.work.passing import Errand, Passed
@@ -38,9 +41,18 @@ class Backend:
     async def compact(self, request: web.Request) -> web.StreamResponse:
         body = await bodies.read(request, self._desk.budget)
         try:
-            return await self._sent(request, await passing.compact(self._house, Members(body), request.headers))
+            members = Members(body)
+            passed = await passing.compact(self._house, members, request.headers)
+            if passed is not None:
+                return await self._sent(request, passed)
+            return await self._made(request, members)
         finally:
             self._desk.budget.give(len(body))
+
+    async def _made(self, request: web.Request, members: Members) -> web.StreamResponse:
+        call = CompactCall(members)
+        ask = Ask("openai-responses", "generate", members.get("model"), call.asked, request.headers)
+        return await self._desk.whole(request, ask, call.told)
 
     async def models(self, _request: web.Request) -> web.Response:
         listed = FORMATS["openai-responses"].model_list([])

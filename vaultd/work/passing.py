@@ -54,8 +54,9 @@ class Passed(msgspec.Struct, frozen=True):
     provider: str
 
 
-async def compact(house: House, body: Members, headers: Mapping[str, str]) -> Passed:
-    """`POST /responses/compact` at whoever serves the model in its own format. Raises Refusal."""
+async def compact(house: House, body: Members, headers: Mapping[str, str]) -> Passed | None:
+    """`POST /responses/compact` at whoever serves the model in its own format; None where nobody does. Raises
+    Refusal."""
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise Refusal(400, "bad-request", "`model` is missing: name one of GET /v1/models")
@@ -75,9 +76,7 @@ async def compact(house: House, body: Members, headers: Mapping[str, str]) -> Pa
         plan.report(candidate, OK if status == 200 else Outcome(status) if status else NETWORK)
         if status not in FAILOVER:
             break
-    if last is None:
-        raise Refusal(501, "not-implemented", f"no vendor that serves {model[:80]!r} has /responses/compact")
-    return await _told(last)
+    return None if last is None else await _told(last)
 
 
 async def pass_on(house: House, errand: Errand) -> Passed:
