@@ -166,7 +166,7 @@ def test_several_candidates_are_several_choices() -> None:
         ("SAFETY", "filter"),
         ("MODEL_ARMOR", "filter"),
         ("MALFORMED_FUNCTION_CALL", "malformed"),
-        ("OTHER", "stop"),
+        ("OTHER", "other"),
     ],
 )
 def test_reasons(finish: str, reason: str) -> None:

@@ -212,7 +212,7 @@ def test_where_the_vendors_tools_and_the_clients_take_turns_the_answer_goes_on()
         ("pause_turn", "pause"),
         ("refusal", "filter"),
         ("sensitive", "filter"),
-        ("of_tomorrow", "stop"),
+        ("of_tomorrow", "other"),
     ],
 )
 def test_why_it_stopped(word: str, reason: str) -> None:
