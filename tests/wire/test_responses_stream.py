@@ -166,6 +166,23 @@ def test_interleaved_calls_keep_their_arguments() -> None:
     ) == [Call("c1", "f", '{"a":1}'), Call("c2", "f", '{"b":2}')]
 
 
+def test_blocks_count_in_the_order_of_the_items() -> None:
+    assert parts(
+        added(0, id="m", type="message"),
+        event("content_part.added", item_id="m", output_index=0, content_index=0, part={"type": "refusal"}),
+        added(1, **call("")),
+        event("function_call_arguments.delta", item_id="fc_1", output_index=1, delta="{}"),
+        event("refusal.delta", item_id="m", output_index=0, content_index=0, delta="CANARY"),
+        completed(),
+    ) == [Text("CANARY", refusal=True), Call("c1", "f", "{}")]
+
+
+def test_a_done_mark_of_chat_means_nothing_here() -> None:
+    reader = grammar.reader(Names())
+    said = reader.feed(sse(CREATED) + b"data: [DONE]\n\n" + sse(completed(message("CANARY"))))
+    assert fold(said).parts == [Text("CANARY")]
+
+
 def test_a_call_that_nobody_named_has_a_name_still() -> None:
     said = [added(0, type="function_call", call_id="c"), event("function_call_arguments.delta", delta="{}")]
     assert parts(*said, completed()) == [Call("c", "tool_0", "{}")]
@@ -370,6 +387,26 @@ def test_a_call_that_was_cut_off_is_not_shown_as_whole() -> None:
     assert [item["status"] for item in said[-1]["response"]["output"]] == ["completed", "incomplete"]
     assert said[-1]["type"] == "response.incomplete"
     assert said[-1]["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
+
+
+def test_an_item_is_done_as_soon_as_another_speaks() -> None:
+    opened = [
+        Begin(),
+        Open(0, Call("c", "f")),
+        Open(1, Text("")),
+        Delta(0, "{}"),
+        Close(0),
+        Delta(1, "CANARY"),
+        End("tool"),
+    ]
+    assert kinds(told(*opened))[-6:] == [
+        "output_item.done",
+        "output_text.delta",
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+        "completed",
+    ]
 
 
 def test_a_call_without_arguments_has_an_empty_object() -> None:

@@ -24,13 +24,14 @@ def fernet(blocks: int = 4) -> str:
 ANTHROPIC: Final = base64.b64encode(bytes.fromhex("12ce030a46080b18022a40") + b"\xfb\xff\xbeCANARY" * 9).decode()
 NEWER: Final = base64.b64encode(bytes.fromhex("080212cd020a8701081018022a40") + b"CANARY" * 9).decode()
 WITH_CHANNEL: Final = base64.b64encode(bytes.fromhex("12f0010a67080f100118022a4053") + b"CANARY" * 9).decode()
+TENTH: Final = base64.b64encode(bytes.fromhex("12ce030a46080a18022a40") + b"CANARY" * 9).decode()
 DOUBLE: Final = base64.b64encode(ANTHROPIC.encode()).decode()
 #: Google's, which begin alike: `12 ad 09 0a aa 09 01 11` and `12 96 12 0a 93 12 08 02 12 8e 12 01`.
 GOOGLE: Final = base64.b64encode(bytes.fromhex("12ad090aaa0901114d320f") + b"CANARY" * 9).decode()
 GOOGLE_NUMBERED: Final = base64.b64encode(bytes.fromhex("1296120a93120802128e1201") + b"CANARY" * 9).decode()
 
 
-@pytest.mark.parametrize("text", [ANTHROPIC, NEWER, WITH_CHANNEL, DOUBLE])
+@pytest.mark.parametrize("text", [ANTHROPIC, NEWER, WITH_CHANNEL, TENTH, DOUBLE])
 def test_anthropics_seals_travel_as_they_are(text: str) -> None:
     assert signature.carry(text, "anthropic-messages") == text
     assert [signature.own(text, fmt) for fmt in FORMATS] == [text, "", ""]

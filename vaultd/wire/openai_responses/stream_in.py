@@ -82,12 +82,8 @@ class Reader:
             data = self._unwrap(data)
         try:
             said = _delta.decode(data)
-        except msgspec.ValidationError:
+        except _NOT_JSON:  # or of other types than a delta has
             said = _Delta()
-        except _NOT_JSON:
-            if data.strip() != b"[DONE]":
-                self._out.append(self._failed("the vendor sent an event that is not JSON"))
-            return not self._over
         kind = DELTAS.get(said.type)
         if kind is None:
             self._other(data)
@@ -104,6 +100,8 @@ class Reader:
             event = msgspec.json.decode(data)
         except _NOT_JSON:
             event = None
+        if data.strip() == b"[DONE]":
+            return
         if not isinstance(event, dict):
             self._out.append(self._failed("the vendor sent an event that is not as documented"))
             return
