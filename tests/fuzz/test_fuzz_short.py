@@ -76,14 +76,13 @@ def test_bytes_that_are_no_request_are_refused(shared: Path, fmt: str) -> None:
 
 
 def relayed(fmt: str, body: bytes) -> None:
-    try:
-        request = grammar(fmt).read_request(body, model=MODEL, stream=True)
-    except Refusal as refusal:
-        assert refusal.status == 400
-        assert refusal.message
-        return
     for vendor in FORMATS:
-        one = copy.deepcopy(request)
+        try:
+            one = grammar(fmt).read_request(body, model=MODEL, stream=True)
+        except Refusal as refusal:
+            assert refusal.status == 400
+            assert refusal.message
+            return
         lost = Loss()
         one.reasoning = thinking.fit(one, TARGET)
         try:

@@ -13,7 +13,8 @@ from vaultd.wire.media import audio_mime, mime_of, split_data_url
 from vaultd.wire.openai_responses import expected
 from vaultd.wire.openai_responses.tools_in import Tools
 
-_TEXTS: Final = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
+#: A tuple, for what is asked whether it is one of them may be of any type.
+_TEXTS: Final = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
 _ROLES: Final[dict[str, Role]] = {
     "user": "user",
     "assistant": "assistant",
