@@ -55,7 +55,7 @@ def test_several_systems_are_one_instruction_and_one_alone_is_what_is_asked() ->
     request.turns += [Turn("system", [Text("Three.")]), Turn("system", [Text("Now.")], anchored=True)]
     body, _ = write(request)
     assert body["systemInstruction"] == {"parts": [{"text": "One."}, {"text": "Two."}, {"text": "Three."}]}
-    assert body["contents"] == [{"role": "user", "parts": [{"text": "Hi"}, {"text": "Now."}]}]
+    assert body["contents"] == [{"role": "user", "parts": [{"text": said}]} for said in ("Hi", "Now.")]
     body, _ = write(Request(format="openai-chat", model="m", system=[Text("Say hi.")]))
     assert body == {"contents": [{"role": "user", "parts": [{"text": "Say hi."}]}]}
 

@@ -1,4 +1,5 @@
-"""A conversation, written as Gemini's contents: turns of `user` and `model` in alternation, none of them empty."""
+"""A conversation, written as Gemini's contents: turns of `user` and `model`, none of them empty. Google takes several
+of a user in a row, so what was said apart stays apart."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ def contents_of(request: Request, names: Names, lost: Loss) -> tuple[list[Raw], 
             system += parts
         elif parts:
             role = "model" if turn.role == "assistant" else "user"
-            if contents and contents[-1]["role"] == role:
+            if role == "model" and contents and contents[-1]["role"] == role:
                 contents[-1]["parts"] += parts
             else:
                 contents.append({"role": role, "parts": parts})
