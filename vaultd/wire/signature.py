@@ -3,11 +3,12 @@
 A vendor's signature or encrypted text is worth something to that vendor alone, and every other refuses it. Where its
 shape tells its maker it travels as it is; else a mark of eight letters names the format. Clients only echo it, but
 some decode and encode it again (Google's Python SDK holds bytes): the mark is whole base64, free of the four
-characters in which the two alphabets differ.
+characters in which the two alphabets differ, and a signature that is no base64 is made so.
 """
 
 from __future__ import annotations
 
+import base64
 import binascii
 import re
 from typing import Final
@@ -17,6 +18,13 @@ _MARKS: Final = {
     "openai-responses": "vaultdR0",
     "gemini": "vaultdG0",
 }
+#: What follows is the signature in base64.
+_PACKED: Final = {
+    "anthropic-messages": "vaultdA1",
+    "openai-responses": "vaultdR1",
+    "gemini": "vaultdG1",
+}
+_ANY_MARK: Final = frozenset((*_MARKS.values(), *_PACKED.values()))
 #: Before all else: the thinking is redacted, which only Anthropic tells apart from thinking that shows no text.
 _REDACTED: Final = "vaultdX0"
 _MARK_SIZE: Final = 8
@@ -41,8 +49,11 @@ def carry(signature: str, minted: str) -> str:
     """The words in which a signature of format `minted` travels; once in them it stays as it is, and so does ""."""
     if not signature or _marked(signature) or _shaped(signature) == minted:
         return signature
-    mark = _MARKS.get(minted)
-    return mark + signature if mark else ""
+    if minted not in _MARKS:
+        return ""
+    if len(signature) % 4 == 0 and _BASE64.fullmatch(signature):
+        return _MARKS[minted] + signature
+    return _PACKED[minted] + base64.b64encode(signature.encode()).decode()
 
 
 def returned(text: str, fmt: str) -> str:
@@ -56,8 +67,10 @@ def own(travelling: str, fmt: str) -> str:
     """What travelled, as its maker wrote it, where the maker is a vendor of format `fmt`; else ""."""
     travelling, _ = unredacted(travelling)
     if _marked(travelling):
-        mark = _MARKS.get(fmt)
-        return travelling[_MARK_SIZE:] if mark and travelling.startswith(mark) else ""
+        mark, kept = travelling[:_MARK_SIZE], travelling[_MARK_SIZE:]
+        if mark == _MARKS.get(fmt):
+            return kept
+        return _decoded(kept).decode(errors="replace") if mark == _PACKED.get(fmt) else ""
     if _shaped(travelling) != fmt:
         return ""
     return travelling.translate(_URLSAFE if fmt == "openai-responses" else _STANDARD)
@@ -75,7 +88,7 @@ def unredacted(text: str) -> tuple[str, bool]:
 
 
 def _marked(text: str) -> bool:
-    return text[:_MARK_SIZE] in _MARKS.values()
+    return text[:_MARK_SIZE] in _ANY_MARK
 
 
 def _shaped(text: str) -> str:
