@@ -5,6 +5,7 @@ The vendor is asked once, the client gets the one item it wants, and whoever ser
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import openai
 import pytest
-from stand_in import CLIENT_KEY, ONE_OF_EACH, Relayed, Serve, Vendor, stream, whole
+from stand_in import CLIENT_KEY, ONE_OF_EACH, Answer, Relayed, Serve, Vendor, stream, whole
 
 from vaultd.work.compacting import QUESTION
 
@@ -21,37 +22,67 @@ HELLO = {"type": "message", "role": "user", "content": [{"type": "input_text", "
 SAID = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "42."}]}
 TRIGGER = {"type": "compaction_trigger"}
 GO_ON = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Go on."}]}
-#: What each vendor's whole answer looks like, of 30 tokens in and 7 out.
-ANSWERS: dict[str, Any] = {
-    "m-claude": {
-        "id": "msg_1",
-        "type": "message",
-        "role": "assistant",
-        "model": "real-claude",
-        "content": [{"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "text", "text": SUMMARY}],
-        "stop_reason": "end_turn",
-        "usage": {"input_tokens": 30, "output_tokens": 7},
-    },
-    "m-chat": {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "real-chat",
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": SUMMARY}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 30, "completion_tokens": 7, "total_tokens": 37},
-    },
-    "m-gemini": {
-        "responseId": "r1",
-        "modelVersion": "real-gemini",
-        "candidates": [{"content": {"role": "model", "parts": [{"text": SUMMARY}]}, "finishReason": "STOP"}],
-        "usageMetadata": {"promptTokenCount": 30, "candidatesTokenCount": 7, "totalTokenCount": 37},
-    },
-}
-OTHERS = list(ANSWERS)
+USAGE = {"input_tokens": 30, "output_tokens": 7}
+CHAT_USAGE = {"prompt_tokens": 30, "completion_tokens": 7, "total_tokens": 37}
+GEMINI_USAGE = {"promptTokenCount": 30, "candidatesTokenCount": 7, "totalTokenCount": 37}
+HALF = len(SUMMARY) // 2
+OTHERS = ["m-claude", "m-chat", "m-gemini"]
 
 
-def answer(model: str) -> bytes:
-    return json.dumps(ANSWERS[model]).encode()
+def in_whole(model: str, text: str = SUMMARY) -> Answer:
+    """The vendor's answer where it is asked for one."""
+    said: Any
+    if model == "m-claude":
+        content = [{"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "text", "text": text}]
+        said = {"id": "msg_1", "type": "message", "role": "assistant", "model": "real-claude", "content": content}
+        said |= {"stop_reason": "end_turn", "usage": USAGE}
+    elif model == "m-chat":
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        said = {"id": "chatcmpl-1", "created": 1, "model": "real-chat", "choices": [choice], "usage": CHAT_USAGE}
+    else:
+        candidate = {"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"}
+        said = {"responseId": "r1", "candidates": [candidate], "usageMetadata": GEMINI_USAGE}
+    return whole(json.dumps(said).encode())
+
+
+def events_of(model: str) -> list[bytes]:
+    """The same as a stream."""
+    one, two = SUMMARY[:HALF], SUMMARY[HALF:]
+    said: list[dict[str, Any]]
+    if model == "m-claude":
+        begun = {"id": "msg_1", "type": "message", "role": "assistant", "model": "real-claude", "content": []}
+        said = [
+            {"type": "message_start", "message": begun | {"usage": USAGE | {"output_tokens": 1}}},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": one}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": two}},
+            {"type": "content_block_stop", "index": 0},
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}},
+            {"type": "message_stop"},
+        ]
+    elif model == "m-chat":
+        head = {"id": "chatcmpl-1", "created": 1, "model": "real-chat"}
+        said = [
+            head | {"choices": [{"index": 0, "delta": {"role": "assistant", "content": one}}]},
+            head | {"choices": [{"index": 0, "delta": {"content": two}, "finish_reason": "stop"}]},
+            head | {"choices": [], "usage": CHAT_USAGE},
+        ]
+    else:
+        said = [
+            {"responseId": "r1", "candidates": [{"content": {"role": "model", "parts": [{"text": one}]}}]},
+            {
+                "responseId": "r1",
+                "candidates": [{"content": {"role": "model", "parts": [{"text": two}]}, "finishReason": "STOP"}],
+                "usageMetadata": GEMINI_USAGE,
+            },
+        ]
+    frames = [b"event: %b\ndata: %b\n\n" % (str(e.get("type", "")).encode(), json.dumps(e).encode()) for e in said]
+    frames = [frame.removeprefix(b"event: \n") for frame in frames]
+    return [*frames, b"data: [DONE]\n\n"] if model == "m-chat" else frames
+
+
+def streamed(model: str) -> Answer:
+    return stream(*events_of(model))
 
 
 def sent(vendor: Vendor) -> Any:
@@ -87,7 +118,7 @@ async def over_a_socket(relayed: Relayed, model: str, items: list[Any]) -> list[
 
 async def compaction(relayed: Relayed, vendor: Vendor, model: str = "m-claude") -> Any:
     """An item that vaultd made."""
-    vendor.usual = whole(answer(model))
+    vendor.usual = streamed(model)
     return (await over_http(relayed, model, [HELLO, SAID, TRIGGER]))[-1]["response"]["output"][0]
 
 
@@ -95,7 +126,7 @@ async def compaction(relayed: Relayed, vendor: Vendor, model: str = "m-claude") 
 @pytest.mark.parametrize("model", OTHERS)
 async def test_codex_gets_the_one_item_it_wants(serve: Serve, vendor: Vendor, model: str, ask: Any) -> None:
     relayed = await serve()
-    vendor.usual = whole(answer(model))
+    vendor.usual = streamed(model)
     events = await ask(relayed, model, [HELLO, SAID, TRIGGER])
     done = [event["item"] for event in events if event["type"] == "response.output_item.done"]
     last = events[-1]
@@ -104,6 +135,7 @@ async def test_codex_gets_the_one_item_it_wants(serve: Serve, vendor: Vendor, mo
     assert last["response"]["usage"].items() >= {"input_tokens": 30, "output_tokens": 7, "total_tokens": 37}.items()
     assert SUMMARY not in json.dumps(events, ensure_ascii=False)
     assert len(vendor.seen) == 1
+    assert sent(vendor).get("stream") or vendor.seen[0].path.endswith("?alt=sse"), "a summary takes its time"
     said = texts(sent(vendor))
     assert [text for _, text in said] == ["What is it?", "42.", QUESTION]
     assert said[-1][0] == "user"
@@ -116,7 +148,7 @@ async def test_whoever_goes_on_is_told_the_summary_by_the_user(
 ) -> None:
     relayed = await serve()
     item = await compaction(relayed, vendor)
-    vendor.usual = whole(answer(model))
+    vendor.usual = streamed(model)
     assert (await ask(relayed, model, [item, GO_ON]))[-1]["type"] == "response.completed"
     assert texts(sent(vendor)) == [("user", SUMMARY), ("user", "Go on.")]
 
@@ -134,7 +166,7 @@ async def test_a_vendor_of_codexs_own_kind_is_told_it_as_a_message(serve: Serve,
 
 async def test_it_opens_again_after_a_new_start(serve: Serve, vendor: Vendor) -> None:
     item = await compaction(await serve(), vendor)
-    vendor.usual = whole(answer("m-chat"))
+    vendor.usual = streamed("m-chat")
     await over_http(await serve(), "m-chat", [item, GO_ON])
     assert texts(sent(vendor))[0] == ("user", SUMMARY)
 
@@ -167,6 +199,30 @@ async def test_one_that_does_not_open_is_refused(
     assert item["encrypted_content"] not in caplog.text
 
 
+async def test_who_waits_for_a_summary_hears_that_it_is_being_made(serve: Serve, vendor: Vendor) -> None:
+    relayed = await serve("streaming: {{keepalive-seconds: 0.02}}\n" + ONE_OF_EACH)
+    first, *rest = events_of("m-claude")
+    go = asyncio.Event()
+    vendor.usual = stream(first, go, *rest)
+    body = {"model": "m-claude", "stream": True, "input": [HELLO, TRIGGER]}
+    async with relayed.post("/v1/responses", json.dumps(body).encode()) as answer:
+        told = b""
+        while told.count(b": keep-alive") < 2:
+            told += await answer.content.readany()
+        go.set()
+        told += await answer.read()
+    assert told.count(b'"type":"response.output_item.done"') == 1
+    assert b'"type":"response.completed"' in told
+
+
+async def test_a_summary_that_breaks_off_is_none(serve: Serve, vendor: Vendor) -> None:
+    relayed = await serve("disable-cooling: true\n" + ONE_OF_EACH)
+    vendor.usual = stream(*events_of("m-claude")[:3], cut=True)
+    body = {"model": "m-claude", "stream": True, "input": [HELLO, TRIGGER]}
+    status, told, _ = await relayed.ask("/v1/responses", json.dumps(body).encode())
+    assert (status, b"compaction" in told) == (502, False)
+
+
 # --- the call of its own ----------------------------------------------------------------------------------------------
 
 
@@ -177,7 +233,7 @@ def sdk(relayed: Relayed) -> openai.AsyncOpenAI:
 @pytest.mark.parametrize("model", OTHERS)
 async def test_the_call_that_compacts_is_answered_with_a_summary_too(serve: Serve, vendor: Vendor, model: str) -> None:
     relayed = await serve()
-    vendor.usual = whole(answer(model))
+    vendor.usual = in_whole(model)
     async with sdk(relayed) as client:
         told = await client.responses.compact(model=model, instructions="be brief", input=[HELLO, SAID, GO_ON])
         assert (told.object, told.usage.input_tokens, told.usage.output_tokens) == ("response.compaction", 30, 7)
@@ -194,7 +250,7 @@ async def test_the_call_that_compacts_is_answered_with_a_summary_too(serve: Serv
 
 async def test_a_text_is_a_conversation_too_and_nothing_is_none(serve: Serve, vendor: Vendor) -> None:
     relayed = await serve()
-    vendor.usual = whole(answer("m-chat"))
+    vendor.usual = in_whole("m-chat")
     status, told, _ = await relayed.ask("/v1/responses/compact", b'{"model":"m-chat","input":"What is it?"}')
     first, item = json.loads(told)["output"]
     assert (status, item["type"]) == (200, "compaction")
@@ -213,8 +269,6 @@ async def test_a_vendor_that_refuses_is_heard(serve: Serve, vendor: Vendor) -> N
     vendor.usual = whole(b'{"error":{"message":"too long","type":"invalid_request_error"}}', 400)
     status, told, _ = await relayed.ask("/v1/responses/compact", b'{"model":"m-chat","input":"x"}')
     assert (status, json.loads(told)["error"]["message"]) == (400, "too long")
-    nothing = json.loads(answer("m-chat"))
-    nothing["choices"][0]["message"]["content"] = ""
-    vendor.usual = whole(json.dumps(nothing).encode())
+    vendor.usual = in_whole("m-chat", "")
     status, told, _ = await relayed.ask("/v1/responses/compact", b'{"model":"m-chat","input":"x"}')
     assert (status, b"no summary" in told) == (502, True)

@@ -96,10 +96,9 @@ class Translated:
         if request.format == "openai-responses" and (name := cannot_translate(request)):
             raise Refusal(400, "bad-request", f"`{name}` cannot be asked of {provider.id}, which keeps no answers")
         self._compacting = compacting.asks(request)
-        whole = ask.action == "generate" or self._compacting
-        #: What the vendor is asked for.
-        self.action: Action = "count" if ask.action == "count" else "generate" if whole else "stream"
-        if whole and provider.api.streams_only:
+        #: What the vendor is asked for: a summary for a client that streams as a stream too, for it takes its time.
+        self.action: Action = ask.action
+        if ask.action == "generate" and (provider.api.streams_only or provider.api.streams_translated):
             self.action = "stream"
         #: What the request loses, by the client's names.
         self.lost = Loss()
