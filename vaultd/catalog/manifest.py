@@ -147,6 +147,9 @@ class Api(_Leaf, frozen=True, kw_only=True):
     base_fact: str = ""
     #: True where the vendor answers only with streams (Codex).
     streams_only: bool = False
+    #: True where a whole answer that is translated is asked for as a stream and put together: the vendor ends
+    #: connections on which nothing comes for minutes (Anthropic's documentation of long requests).
+    streams_translated: bool = False
     #: Named request and answer hooks, in order (`catalog.hooks`).
     hooks: list[str] = []
     #: Put before the client's own system text, which stays; empty for the vendors we know. An operator's word, for an
