@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from disputed import DISPUTED
+from disputed import DISPUTED, RECORDED
 from features import ANSWERED, ASKED, CALL, Answered, Asked, answer
 from grammars import faults
 from talk import FORMATS, MODEL, TARGET, asked, grammar, heard, streamed, told
@@ -213,5 +213,7 @@ def rendered() -> str:
             for feature in FEATURES
         ]
     lines += ["", "## Cases judged wrong", ""]
-    lines += [f"- `{name}`: {case.why} <{case.documentation}>" for name, case in DISPUTED.items()] or ["None."]
+    lines += [f"- `{name}`: {case.why} <{case.documentation}>" for name, case in DISPUTED.items()]
+    lines += ["", "## Recorded answers judged not to arrive whole", ""]
+    lines += [f"- `{name}`, {clients} clients: {why}" for name, (clients, why) in RECORDED.items()]
     return "\n".join(lines) + "\n"
