@@ -215,5 +215,5 @@ def rendered() -> str:
     lines += ["", "## Cases judged wrong", ""]
     lines += [f"- `{name}`: {case.why} <{case.documentation}>" for name, case in DISPUTED.items()]
     lines += ["", "## Recorded answers judged not to arrive whole", ""]
-    lines += [f"- `{name}`, {clients} clients: {why}" for name, (clients, why) in RECORDED.items()]
+    lines += [f"- `{name}`, at {clients} of 4 clients: {why}" for name, (clients, why) in RECORDED.items()]
     return "\n".join(lines) + "\n"
