@@ -17,8 +17,8 @@ _JSON = (
     "with its true status, as the case's own note asks; the runner only takes an event stream for an answer"
 )
 _SAME = (
-    "client and vendor speak one format: where nobody else can answer, the client hears the vendor's own bytes, its 200 "
-    "included, as the recordings with an error in their first event ask for byte by byte"
+    "client and vendor speak one format: where nobody else can answer, the client hears the vendor's own bytes, its "
+    "200 included, as the recordings with an error in their first event ask for byte by byte"
 )
 _OPENAI = "https://platform.openai.com/docs/guides/error-codes"
 DISPUTED: dict[str, Disputed] = {
