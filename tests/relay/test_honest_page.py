@@ -25,6 +25,7 @@ from vaultd.wire.loss import Loss
 from vaultd.wire.members import Members
 from vaultd.wire.openai_chat import grammar as openai_chat
 from vaultd.wire.openai_responses import grammar as openai_responses
+from vaultd.wire.openai_responses import socket
 from vaultd.wire.sse import data_of, frames_of
 from vaultd.work import document, headers
 from vaultd.work.address import address_of
@@ -233,6 +234,24 @@ def test_translation_adds_to_a_request_that_asks_for_nothing_what_its_rows_say(f
         members, _ = GRAMMARS[fmt].write_request(bare, Target(model="m", thinks=thinks), Loss())
         added |= members.keys() - {"model", "messages", "input", "contents", "stream"}
     assert added == {row.member for row in document.TRANSLATION_ROWS if row.format == fmt}
+
+
+def test_a_message_on_codexs_socket_becomes_the_request_that_its_rows_say() -> None:
+    metadata = {"session": "s", "ws_request_header_x_codex_a": "b"}
+    deeds: set[Deed] = set()
+    cases: list[dict[str, Any]] = [
+        {},
+        {"stream": None},
+        {"client_metadata": metadata},
+        {"previous_response_id": "resp_1"},
+    ]
+    for own in cases:
+        given = FULL["openai-responses"] | {"type": "response.create", "model": "m", "generate": True, "stream_id": "1"}
+        given = {name: value for name, value in (given | own).items() if value is not None}
+        message = socket.read(json.dumps(given).encode())
+        assert message is not None
+        deeds |= compared(given, json.loads(message.body(message.items(b'[{"type":"message"}]'))))
+    agrees(document.SOCKET_ROWS, deeds)
 
 
 def test_every_row_has_its_place_on_the_page() -> None:

@@ -49,6 +49,22 @@ TRANSLATION_ROWS: Final[tuple[Added, ...]] = (
     Added("anthropic-messages", "max_tokens", "32000 or the model's limit, where the client has none", "required"),
 )  # fmt: skip
 
+#: What becomes of a message on Codex's websocket, beside what any request goes through.
+SOCKET_ROWS: Final[tuple[Row, ...]] = (
+    Row("type", "dropped", "", "a POST has none"),
+    Row("generate", "dropped", "", "`false` warms the connection up: that is answered here, and nobody is asked"),
+    Row("stream_id", "dropped", "", "it comes back in every event of the answer"),
+    Row("previous_response_id", "dropped", "", "only this connection knows what it names"),
+    Row("input", "changed", "what was said before goes ahead, where the request goes on from it", "likewise"),
+    Row("stream", "set", "`true`", "each event becomes a message"),
+    Row("client_metadata", "changed", "`ws_request_header_*` become headers", "here Codex cannot set them otherwise"),
+)
+#: The same of headers; `tests/relay/test_responses_socket.py` tells it.
+_SOCKET_HEADERS: Final = (
+    ("`openai-beta`", "`responses_websockets=…` is taken off it", "the vendor is asked with a POST"),
+    ("`x-codex-turn-state`", "the vendor's is kept, and sent along from then on", "a socket stays where it is"),
+)
+
 _ALWAYS: Final = (
     ("`model` (Gemini: in the path) becomes the vendor's own name of it", "aliases, suffixes, `provider://model`"),
     (
@@ -122,10 +138,22 @@ A client of one format at a vendor of another: what it says is written in the ve
 words for is named in the answer's `x-vaultd-dropped`. Added is only this, an empty schema to a tool that declares none,
 and for Gemini `skip_thought_signature_validator` to a call that has no signature of Gemini's:
 """
+_SOCKET: Final = """\
+What comes as a message is relayed as a POST of its own, and the events of its answer go back as messages. On the way:
+"""
 _COMPACTION: Final = """\
 Codex has a conversation compacted by an item at the end of its input. A vendor of its own does that itself; any other
-is asked for a summary, at the end of that one request. The answer goes to the client as an item that only vaultd reads.
-It is the one text of vaultd's own that a vendor ever reads:
+is asked for a summary, at the end of that one request: its tools stay declared and none may be called, and what shapes
+an answer (a limit, a form, stop sequences, several choices, tools that the vendor runs) is left out of it. The answer
+goes to the client as an item that only vaultd reads, sealed by the keyring of its auth-dir; whoever serves the next
+request is told the summary as a message of the user's. An item that does not open, because it was changed or another
+keyring sealed it, is refused with 400.
+
+`/v1/responses/compact` passes unread to vendors of this format, but for `model` and such items. Of any other vendor the
+same summary is asked, and the answer is made of it here: the user's own messages (an `id` and a `status` added, a text
+in its long form), then the item.
+
+This is the one text of vaultd's own that a vendor ever reads:
 """
 _TAIL: Final = """\
 ## Gemini CLI
@@ -149,6 +177,7 @@ def page() -> str:
     parts += [_table(("format", "member", "what", "why"), rows)]
     cells = [(f"`{row.format}`", f"`{row.member}`", row.what, row.why) for row in TRANSLATION_ROWS]
     parts += ["## What translation adds\n", _TRANSLATION, _table(("vendor's format", "member", "what", "why"), cells)]
+    parts += ["## Codex's websocket\n", _SOCKET, _table(("where", "name", "what becomes of it", "why"), _socket())]
     quoted = "".join(f"> {line}\n" for line in compacting.QUESTION.splitlines())
     parts += ["## Compaction\n", _COMPACTION, quoted]
     return "\n".join([*parts, _TAIL])
@@ -189,6 +218,13 @@ def _vendors() -> Iterator[str]:
     for table, names in alike.items():
         yield f"### {', '.join(f'`{name}`' for name in names)}\n"
         yield table
+
+
+def _socket() -> Iterator[Sequence[str]]:
+    for row in SOCKET_ROWS:
+        yield "body", f"`{row.member}`", f"{_DOES[row.does]}{row.what}".strip(), row.why
+    for name, what, why in _SOCKET_HEADERS:
+        yield "header", name, what, why
 
 
 def _vendor(api: Api) -> str:
