@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
+from vaultd.wire import expected
 from vaultd.wire.ir import Call, Media, Opaque, Part, Request, Result, Text, Thinking, Turn
 from vaultd.wire.media import audio_mime, mime_of
-from vaultd.wire.openai_chat import expected
 from vaultd.wire.openai_chat.face import NAME
 from vaultd.wire.openai_chat.parts import image_of, located, signature_of
 from vaultd.wire.refusal import Refusal

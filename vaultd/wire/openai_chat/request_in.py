@@ -6,9 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from vaultd.wire import turns
+from vaultd.wire import expected, turns
 from vaultd.wire.ir import Output, Request
-from vaultd.wire.openai_chat import expected
 from vaultd.wire.openai_chat.face import NAME
 from vaultd.wire.openai_chat.messages_in import read_messages
 from vaultd.wire.openai_chat.thinking_in import read_reasoning

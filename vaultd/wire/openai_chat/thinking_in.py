@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from vaultd.wire import expected
 from vaultd.wire.ir import Reasoning, Request
-from vaultd.wire.openai_chat import expected
 
 
 def read_reasoning(said: dict[str, Any], request: Request) -> Reasoning | None:

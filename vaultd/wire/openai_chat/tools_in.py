@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from vaultd.wire import expected
 from vaultd.wire.ir import Choice, Hosted, Tool
-from vaultd.wire.openai_chat import expected
 from vaultd.wire.refusal import Refusal
 
 _SNAKE: Final = re.compile(r"_([a-z])")

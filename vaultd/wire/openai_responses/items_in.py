@@ -7,10 +7,9 @@ from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
-from vaultd.wire import signature
+from vaultd.wire import expected, signature
 from vaultd.wire.ir import Call, CallKind, Compaction, Media, Part, Request, Result, Role, Search, Text, Thinking, Turn
 from vaultd.wire.media import audio_mime, mime_of, split_data_url
-from vaultd.wire.openai_responses import expected
 from vaultd.wire.openai_responses.tools_in import Tools
 
 #: A tuple, for what is asked whether it is one of them may be of any type.

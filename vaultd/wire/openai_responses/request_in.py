@@ -6,9 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from vaultd.wire import turns
+from vaultd.wire import expected, turns
 from vaultd.wire.ir import Output, Reasoning, Request, Text, Turn
-from vaultd.wire.openai_responses import expected
 from vaultd.wire.openai_responses.items_in import Items
 from vaultd.wire.openai_responses.tools_in import Tools, choice
 from vaultd.wire.refusal import Refusal

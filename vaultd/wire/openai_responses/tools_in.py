@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
+from vaultd.wire import expected
 from vaultd.wire.ir import Choice, Hosted, Request, Tool
-from vaultd.wire.openai_responses import expected
 
 #: `web_search_preview`, `web_search_preview_2025_03_11`, `web_search_2025_08_26`, …
 _SEARCH: Final = "web_search"
