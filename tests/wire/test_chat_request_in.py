@@ -10,6 +10,7 @@ import pytest
 from vaultd.wire.ir import Call, Choice, Hosted, Media, Output, Reasoning, Request, Result, Text, Thinking, Turn
 from vaultd.wire.openai_chat.grammar import read_request
 from vaultd.wire.refusal import Refusal
+from vaultd.wire.signature import own
 
 HI = [{"role": "user", "content": "Hi"}]
 
@@ -56,7 +57,7 @@ def test_an_assistant_that_thinks_speaks_and_calls_is_one_turn() -> None:
     thinking, text, call = turns[1].parts
     assert (thinking, text) == (Thinking("need data"), Text("Checking."))
     assert isinstance(call, Call)
-    assert call.signature.endswith("CANARYc2ln")
+    assert own(call.signature, "gemini") == "CANARYc2ln"
     assert turns[2].parts == [Result("call_1", "now", [Text("noon")])]
 
 
