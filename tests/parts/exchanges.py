@@ -243,7 +243,7 @@ def _tools(draw: st.DrawFn, fmt: str) -> list[Tool]:
 
 @cache
 def _members(fmt: str) -> dict[str, st.SearchStrategy[Any]]:
-    tiers = ["default", "flex", "priority"]
+    tiers = ["flex", "priority"]
     levels = st.sampled_from(["minimal", "low", "medium", "high"])
     known: dict[str, st.SearchStrategy[Any]] = {
         "max_output": st.integers(40_000, 60_000),

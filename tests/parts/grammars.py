@@ -10,7 +10,8 @@ from typing import Any
 
 from frames import Faults, Frame, frames_in
 
-CHAT_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
+#: `other`: the vendor gave a reason that no documentation knows.
+CHAT_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call", "other"}
 CLAUDE_REASONS = {
     "end_turn",
     "max_tokens",
@@ -19,6 +20,7 @@ CLAUDE_REASONS = {
     "pause_turn",
     "refusal",
     "model_context_window_exceeded",
+    "other",
 }
 #: What a Gemini part is; `toolCall` and `toolResponse` are of tools that Google runs itself.
 PARTS = {"text", "functionCall", "inlineData", "fileData", "executableCode", "codeExecutionResult", "toolCall"}

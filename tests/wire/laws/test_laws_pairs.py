@@ -38,7 +38,8 @@ def test_a_request_arrives_with_no_loss_that_is_not_declared(client: str, vendor
             same = shape(getattr(found, member)) == shape(getattr(read, member))
             assert same or lost, f"{member}: {getattr(read, member)} became {getattr(found, member)} in silence"
         for member in CARRIED[client] - CARRIED[vendor] - QUIET:
-            assert not getattr(read, member) or lost, f"{member} was lost in silence"
+            said = getattr(read, member)
+            assert not said or lost or getattr(found, member) == said, f"{member} was lost in silence"
 
     law()
 
@@ -55,13 +56,20 @@ def shape(value: object) -> object:
     return value
 
 
-def conversation(request: Request, names: Names, lost: Loss) -> list[tuple[str, ...]]:
-    """What was said, by whom, in order: what no vendor may be left without. Media may be lost, if that is said."""
+def conversation(request: Request, names: Names, lost: Loss) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """What was said, by whom, in order: what no vendor may be left without; and all media, which may be lost if that is
+    said, and which Google is shown beside a tool's answer."""
     said: list[tuple[str, ...]] = [("system", text.text) for text in request.system]
     for turn in request.turns:
         for part in turn.parts:
             said += spoken(turn.role, part, names)
-    return [each for each in said if not (lost and each[1] == "media")]
+    joined: list[tuple[str, ...]] = []
+    for each in said:
+        if joined and each[0] != "media" and len(each) == len(joined[-1]) == 2 and joined[-1][0] == each[0]:
+            joined[-1] = (each[0], joined[-1][1] + each[1])  # not every format keeps a border between texts
+        elif each[0] != "media":
+            joined.append(each)
+    return joined, [] if lost else sorted(each for each in said if each[0] == "media")
 
 
 def spoken(role: str, part: Part, names: Names) -> list[tuple[str, ...]]:
@@ -69,7 +77,7 @@ def spoken(role: str, part: Part, names: Names) -> list[tuple[str, ...]]:
         case Text():
             return [(role, part.text)]
         case Media():
-            return [(role, "media", part.data or part.url)]
+            return [("media", part.data or part.url)]
         case Call():
             text = part.arguments
             if part.name and names.restore(part.name) in names.wrapped:
