@@ -35,6 +35,7 @@ from vaultd.wire.loss import Loss
 from vaultd.wire.names import Names, plain
 from vaultd.wire.openai_responses import grammar
 from vaultd.wire.refusal import Refusal
+from vaultd.wire.signature import carry
 from vaultd.wire.usage import Usage
 
 Said = dict[str, Any]
@@ -210,7 +211,7 @@ def test_one_reasoning_item_is_one_block() -> None:
         "content": [{"text": "Raw"}],
         "encrypted_content": "CANARY",
     }
-    expected: list[Part] = [Thinking("CANARY\n\nTwo\n\nRaw", SEALED)]
+    expected: list[Part] = [Thinking("CANARY\n\nTwo\n\nRaw", carry("CANARY", "openai-responses"))]
     assert parts(*said, done(0, **whole), completed(whole)) == expected
     assert parts(completed(whole)) == expected
     assert grammar.read_answer(msgspec.json.encode(completed(whole)["response"]), Names()).parts == expected
