@@ -86,6 +86,7 @@ async def test_once_it_signs_in_seals_renews_relays_and_ends_with_0(env: dict[st
         assert f"signed in: {vendor} " in text
         assert f"{vendor}-" in text.partition("5. ")[2].partition("6. ")[0]
     assert text.count("1 2 3 4 5 6 7 8 9 10 11 12") == len(VENDORS)
+    assert text.partition("7. ")[2].count("answered clients of ") == len(VENDORS), "of every other format"
     assert text.count('{"protected":') == len(VENDORS)
     assert text.count("0600") == len(VENDORS)
     assert "CANARY; in" in text

@@ -19,7 +19,7 @@ from typing import Any
 from vaultd.cli import terminal
 from vaultd.cli.demo import loopback
 from vaultd.cli.demo.board import Board
-from vaultd.cli.demo.questions import ANSWER, QUESTIONS, Question
+from vaultd.cli.demo.questions import ANSWER, FORMATS, VENDORS, Format, Vendor
 from vaultd.cli.demo.stage import PATIENCE, Stage
 from vaultd.errors import PortTaken, ProtocolError, TryLater
 
@@ -59,6 +59,7 @@ async def _acts(stage: Stage, group: asyncio.TaskGroup, port: int, *, once: bool
     await _renewals(stage, signed_in)
     await asyncio.to_thread(loopback.order, vendor, set={"access_seconds": CALM_LIFETIME, "gap_seconds": GAP})
     await _answers(address, key)
+    await _translations(address, key)
     await asyncio.to_thread(loopback.order, vendor, set={"gap_seconds": 0})
     _say(f"Done in {time.monotonic() - began:.0f} s: five vendors signed in, sealed, renewed and answering.")
     if not once:
@@ -148,20 +149,46 @@ async def _renewals(stage: Stage, signed_in: dict[str, Path]) -> None:
 
 async def _answers(address: str, key: str) -> None:
     _say("6. One streamed question for each, in its own format")
-    with Board([question.provider for question in QUESTIONS]) as rows:
+    with Board([vendor.provider for vendor in VENDORS]) as rows:
         async with asyncio.TaskGroup() as group:
-            for question in QUESTIONS:
-                group.create_task(asyncio.to_thread(_ask, address, key, question, rows))
+            for vendor in VENDORS:
+                group.create_task(asyncio.to_thread(_ask, address, key, vendor, rows))
 
 
-def _ask(address: str, key: str, question: Question, rows: Board) -> None:
+def _ask(address: str, key: str, vendor: Vendor, rows: Board) -> None:
+    spoken = vendor.speaks.name
+    for text in _told(address, key, vendor, vendor.speaks):
+        rows.show(vendor.provider, f"{spoken}: {text}")
+    rows.done(vendor.provider, f"{spoken}: {ANSWER}")
+
+
+async def _translations(address: str, key: str) -> None:
+    _say("7. The same question from clients of every other format, translated")
+    with Board([vendor.provider for vendor in VENDORS]) as rows:
+        async with asyncio.TaskGroup() as group:
+            for vendor in VENDORS:
+                group.create_task(asyncio.to_thread(_ask_in_all, address, key, vendor, rows))
+
+
+def _ask_in_all(address: str, key: str, vendor: Vendor, rows: Board) -> None:
+    others = [spoken for spoken in FORMATS if spoken is not vendor.speaks]
+    heard: list[str] = []
+    for spoken in others:
+        for _ in _told(address, key, vendor, spoken):
+            rows.show(vendor.provider, ", ".join([*heard, f"{spoken.name}…"]))
+        heard.append(spoken.name)
+    rows.done(vendor.provider, "answered clients of " + ", ".join(heard))
+
+
+def _told(address: str, key: str, vendor: Vendor, spoken: Format) -> Iterator[str]:
+    """What has been answered so far, event by event. Raises ProtocolError where the whole is not what was to come."""
+    path, body = spoken.asked(vendor.asked_for)
     text = ""
-    for event in loopback.post(f"{address}{question.path}", question.body, question.headers(key)):
-        text += question.text(event)
-        rows.show(question.provider, f"{question.format}: {text}")
+    for event in loopback.post(f"{address}{path}", body, spoken.headers(key)):
+        text += spoken.text(event)
+        yield text
     if text.strip() != ANSWER:
-        raise ProtocolError(f"{question.provider} answered {text!r}, and {ANSWER!r} was to come")
-    rows.done(question.provider, f"{question.format}: {text}")
+        raise ProtocolError(f"{vendor.provider} answered {text!r} in {spoken.name}, and {ANSWER!r} was to come")
 
 
 def _invite(stage: Stage, address: str, key: str) -> None:

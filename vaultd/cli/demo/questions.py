@@ -1,4 +1,4 @@
-"""One question per vendor, each in the vendor's own format: what is posted, and where the text stands in an event."""
+"""One question, as clients of four formats ask it: what is posted where, and where the text stands in an event."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ ANSWER = " ".join(str(n) for n in range(1, 25))
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    provider: str
-    format: str
+class Format:
+    """How clients of one format ask."""
+
+    name: str
+    #: `{model}` is filled in where the model's name stands in the path.
     path: str
     #: The header that carries the client key.
     key_header: str
@@ -24,6 +26,12 @@ class Question:
 
     def headers(self, key: str) -> dict[str, str]:
         return {self.key_header: f"Bearer {key}" if self.key_header == "Authorization" else key}
+
+    def asked(self, model: str) -> tuple[str, Mapping[str, Any]]:
+        """Path and body of the question to `model`."""
+        if "{model}" in self.path:
+            return self.path.replace("{model}", model), self.body
+        return self.path, {"model": model, **self.body}
 
 
 def _responses(event: Mapping[str, Any]) -> str:
@@ -43,43 +51,43 @@ def _chat(event: Mapping[str, Any]) -> str:
     return "".join(choice["delta"].get("content") or "" for choice in event.get("choices", []))
 
 
-def _chat_question(provider: str, model: str) -> Question:
-    """Several vendors speak this format and serve each other's models: the provider is named."""
-    messages = [{"role": "user", "content": PROMPT}]
-    body = {"model": f"{provider}://{model}", "messages": messages, "stream": True}
-    return Question(provider, "OpenAI chat", "/v1/chat/completions", "Authorization", body, _chat)
+_MESSAGE = [{"role": "user", "content": PROMPT}]
+CHAT = Format("OpenAI chat", "/v1/chat/completions", "Authorization", {"messages": _MESSAGE, "stream": True}, _chat)
+RESPONSES = Format("OpenAI Responses", "/v1/responses", "Authorization", {"input": PROMPT, "stream": True}, _responses)
+MESSAGES = Format(
+    "Anthropic Messages",
+    "/v1/messages",
+    "x-api-key",
+    {"max_tokens": 200, "messages": _MESSAGE, "stream": True},
+    _messages,
+)
+GEMINI = Format(
+    "Gemini",
+    "/v1beta/models/{model}:streamGenerateContent?alt=sse",
+    "x-goog-api-key",
+    {"contents": [{"role": "user", "parts": [{"text": PROMPT}]}]},
+    _gemini,
+)
+FORMATS = (CHAT, RESPONSES, MESSAGES, GEMINI)
 
 
-QUESTIONS = (
-    Question(
-        "codex",
-        "OpenAI Responses",
-        "/v1/responses",
-        "Authorization",
-        {"model": "gpt-5", "input": PROMPT, "stream": True},
-        _responses,
-    ),
-    Question(
-        "claude",
-        "Anthropic Messages",
-        "/v1/messages",
-        "x-api-key",
-        {
-            "model": "claude-sonnet-4-5-20250929",
-            "max_tokens": 200,
-            "messages": [{"role": "user", "content": PROMPT}],
-            "stream": True,
-        },
-        _messages,
-    ),
-    Question(
-        "gemini",
-        "Gemini",
-        "/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse",
-        "x-goog-api-key",
-        {"contents": [{"role": "user", "parts": [{"text": PROMPT}]}]},
-        _gemini,
-    ),
-    _chat_question("qwen", "qwen3-coder-plus"),
-    _chat_question("iflow", "glm-4.6"),
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    provider: str
+    #: The format that it speaks itself.
+    speaks: Format
+    model: str
+
+    @property
+    def asked_for(self) -> str:
+        """Several vendors serve each other's models: the provider is named."""
+        return f"{self.provider}://{self.model}"
+
+
+VENDORS = (
+    Vendor("codex", RESPONSES, "gpt-5"),
+    Vendor("claude", MESSAGES, "claude-sonnet-4-5-20250929"),
+    Vendor("gemini", GEMINI, "gemini-2.5-pro"),
+    Vendor("qwen", CHAT, "qwen3-coder-plus"),
+    Vendor("iflow", CHAT, "glm-4.6"),
 )
