@@ -76,6 +76,13 @@ def own(travelling: str, fmt: str) -> str:
     return travelling.translate(_URLSAFE if fmt == "openai-responses" else _STANDARD)
 
 
+def minted(travelling: str) -> str:
+    """The format whose vendor made it; "" where nothing tells."""
+    bare, _ = unredacted(travelling)
+    mark = bare[:_MARK_SIZE]
+    return next((fmt for fmt in _MARKS if mark in (_MARKS[fmt], _PACKED[fmt])), "") or _shaped(bare)
+
+
 def redacted(travelling: str) -> str:
     """For clients whose format cannot say that thinking is redacted; `own` needs no `unredacted` first."""
     return _REDACTED + travelling if travelling and not travelling.startswith(_REDACTED) else travelling

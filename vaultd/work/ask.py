@@ -14,7 +14,7 @@ from vaultd.catalog.manifest import FormatName
 from vaultd.config.model import Config
 from vaultd.vault.compaction_seal import MARK, CompactionSeal
 from vaultd.vault.credential import Credential
-from vaultd.wire import thinking
+from vaultd.wire import foreign, thinking
 from vaultd.wire.draft import Draft
 from vaultd.wire.formats import ClientFormat
 from vaultd.wire.ir import Request
@@ -83,6 +83,9 @@ class Same:
         self._draft = Draft(ask.body)
         if OWN in ask.body.body and (items := ask.body.raw("input")) is not None:
             self._draft.set_raw("input", compacting.readable(items, seal))
+        sealed = foreign.member_of(ask.format)
+        if (said := self._draft.raw(sealed)) is not None and (own := foreign.without(ask.format, said)) is not said:
+            self._draft.set_raw(sealed, own)
         if ask.format != "gemini":
             self._draft.set("model", name)
         if candidate.asked is not None:

@@ -78,6 +78,10 @@ _ALWAYS: Final = (
         "a `compaction` item that vaultd made itself becomes a message of the user's, its summary",
         "no vendor can read the item",
     ),
+    (
+        "reasoning and searches that a vendor of another format made, or its signature of a call, are left out",
+        "the client had them from a translated answer, and the vendor refuses a conversation that holds them",
+    ),
     ("`: keep-alive` comments in a stream that is silent", "`streaming.keepalive-seconds`; clients ignore comments"),
     ("a stream's first bytes are held until they say something", "until then another credential may still be asked"),
     ("an error event at the end of a stream that was cut", "so that a cut never looks like an end"),

@@ -1,0 +1,151 @@
+"""What other vendors sealed, taken out of a request that is passed on as it is.
+
+A client keeps what it was told, and whoever serves its next turn is sent all of it. In a translation the writer leaves
+out what its vendor cannot open (`wire.signature`); where nothing is translated, the vendor would refuse the whole
+conversation for one piece of reasoning that was made elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from vaultd.wire import signature
+
+_items: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_SPACE: Final = b" \t\r\n"
+#: Of the searches that Anthropic made itself; it refuses any other, for it has not sealed what was found.
+_OWN_SEARCH: Final = "srvtoolu_"
+_SEARCH: Final = b'"web_search_tool_result"'
+
+
+class _Place(NamedTuple):
+    """Where a format's requests hold what is sealed."""
+
+    member: str
+    #: The end of the names of what seals.
+    key: bytes
+    #: An item of `member` without what is foreign in it; None where nothing is left of it.
+    cleaned: Callable[[dict[str, Any]], Any]
+
+
+def member_of(fmt: str) -> str:
+    """Of a request's members the one that `without` is about; "" where the format seals nothing."""
+    place = _PLACES.get(fmt)
+    return place.member if place else ""
+
+
+def without(fmt: str, items: bytes) -> bytes:
+    """The text of a request's `member_of(fmt)`; the very same bytes where all in it is the vendor's own. An item in
+    which nothing is foreign keeps its bytes."""
+    place = _PLACES[fmt]
+    if not _suspect(fmt, place, items):
+        return items
+    try:
+        raw = _items.decode(items)
+        kept = [told for item in raw if (told := _item(fmt, place, bytes(item)))]
+    except _NOT_JSON:
+        return items  # the vendor's to judge
+    return b"[" + b",".join(kept) + b"]"
+
+
+def _item(fmt: str, place: _Place, item: bytes) -> bytes:
+    if not _suspect(fmt, place, item):
+        return item
+    said = msgspec.json.decode(item)
+    if not isinstance(said, dict):
+        return item
+    cleaned = place.cleaned(said)
+    return msgspec.json.encode(cleaned) if cleaned is not None else b""
+
+
+def _suspect(fmt: str, place: _Place, text: bytes) -> bool:
+    """Whether anything in it may be foreign, without a look at the rest: a conversation is long."""
+    if fmt == "anthropic-messages" and _SEARCH in text:
+        return True
+    at = text.find(place.key)
+    while at >= 0:
+        at += len(place.key)
+        value = _value(text, at)
+        if "\\" in value or _foreign(value, fmt):
+            return True
+        at = text.find(place.key, at)
+    return False
+
+
+def _value(text: bytes, at: int) -> str:
+    """The text that follows a member's name, its escapes as they stand; "" where none does."""
+    while at < len(text) and text[at] in _SPACE:
+        at += 1
+    if text[at : at + 1] != b":":
+        return ""
+    at += 1
+    while at < len(text) and text[at] in _SPACE:
+        at += 1
+    if text[at : at + 1] != b'"':
+        return ""
+    end = text.find(b'"', at + 1)
+    return text[at + 1 : end].decode("latin-1")
+
+
+def _foreign(sealed: Any, fmt: str) -> bool:
+    return isinstance(sealed, str) and signature.minted(sealed) not in ("", fmt)
+
+
+def _message(said: dict[str, Any]) -> Any:
+    """Anthropic's."""
+    content = said.get("content")
+    if not isinstance(content, list):
+        return said
+    kept = [block for block in content if not isinstance(block, dict) or _block(block)]
+    return {**said, "content": kept} if kept else None
+
+
+def _block(block: dict[str, Any]) -> bool:
+    fmt = "anthropic-messages"
+    match block.get("type"):
+        case "thinking":
+            return not _foreign(block.get("signature"), fmt)
+        case "server_tool_use" if block.get("name") == "web_search":
+            return str(block.get("id")).startswith(_OWN_SEARCH)
+        case "web_search_tool_result":
+            return str(block.get("tool_use_id")).startswith(_OWN_SEARCH)
+    return True
+
+
+def _input(item: dict[str, Any]) -> Any:
+    """Responses'."""
+    foreign = item.get("type") == "reasoning" and _foreign(item.get("encrypted_content"), "openai-responses")
+    return None if foreign else item
+
+
+def _content(said: dict[str, Any]) -> Any:
+    """Gemini's."""
+    parts = said.get("parts")
+    if not isinstance(parts, list):
+        return said
+    kept = [told for part in parts if (told := _part(part)) is not None]
+    return {**said, "parts": kept} if kept else None
+
+
+def _part(part: Any) -> Any:
+    """Thinking is nothing to Google without its seal; anything else is."""
+    name = next((name for name in _SEALS if isinstance(part, dict) and _foreign(part.get(name), "gemini")), "")
+    if not name:
+        return part
+    left = {member: value for member, value in part.items() if member != name}
+    return None if left.get("thought") is True or left.get("text") == "" else left
+
+
+_SEALS: Final = ("thoughtSignature", "thought_signature")
+_PLACES: Final = MappingProxyType(
+    {
+        "anthropic-messages": _Place("messages", b'"signature"', _message),
+        "openai-responses": _Place("input", b'"encrypted_content"', _input),
+        "gemini": _Place("contents", b'ignature"', _content),
+    }
+)
