@@ -39,7 +39,7 @@ def test_a_request_arrives_with_no_loss_that_is_not_declared(client: str, vendor
             assert same or lost, f"{member}: {getattr(read, member)} became {getattr(found, member)} in silence"
         for member in CARRIED[client] - CARRIED[vendor] - QUIET:
             said = getattr(read, member)
-            assert not said or lost or getattr(found, member) == said, f"{member} was lost in silence"
+            assert not said or lost or shape(getattr(found, member)) == shape(said), f"{member} was lost in silence"
 
     law()
 
@@ -50,6 +50,8 @@ QUIET = frozenset({"reasoning"})
 
 def shape(value: object) -> object:
     """A level and a budget are one word in two tongues; a schema's own name is the vendor's affair."""
+    if value is True:  # several calls at once are what every vendor does unasked
+        return None
     if isinstance(value, msgspec.Struct):
         name = type(value).__name__
         return name if name == "Reasoning" else (name, getattr(value, "kind", ""))

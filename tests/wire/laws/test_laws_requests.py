@@ -11,7 +11,7 @@ from hypothesis import find, given
 from hypothesis import strategies as st
 from talk import FORMATS, MODEL, asked, differences, grammar
 
-from vaultd.wire.ir import Call, Reasoning, Request, Result
+from vaultd.wire.ir import Call, Media, Part, Reasoning, Request, Result, Text
 from vaultd.wire.turns import settle
 
 #: How a format spells how much to think: the other word follows from it (`wire.thinking`).
@@ -29,10 +29,21 @@ def expected(fmt: str, request: Request) -> Request:
     if known.reasoning is not None:
         kept = {name: getattr(known.reasoning, name) for name in SPELLS[fmt]}
         known.reasoning = Reasoning(**kept)
+    if fmt == "gemini":  # an image that a tool shows stands beside its answer
+        for turn in known.turns:
+            turn.parts = shown_beside(turn.parts)
     if fmt == "openai-responses":
         for tool in known.tools:  # Responses takes a tool for strict where nothing is said
             tool.strict = bool(tool.strict) if tool.kind == "function" else None
     return known
+
+
+def shown_beside(parts: list[Part]) -> list[Part]:
+    results = [part for part in parts if isinstance(part, Result)]
+    shown: list[Part] = [media for result in results for media in result.parts if isinstance(media, Media)]
+    for result in results:
+        result.parts = [part for part in result.parts if isinstance(part, Text)]
+    return [*results, *shown, *[part for part in parts if not isinstance(part, Result)]]
 
 
 def read_back(fmt: str, body: bytes, request: Request) -> Request:
