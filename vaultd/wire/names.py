@@ -32,9 +32,8 @@ def google(name: str) -> str:
     return (name if name[:1].isalpha() or name[:1] == "_" else "_" + name)[:LONGEST]
 
 
-def numbered(name: str, taken: Mapping[str, str]) -> str:
-    """`name_1`, `name_2`, …, within the limit."""
-    number = 1
+def numbered(name: str, taken: Mapping[str, str], number: int = 1) -> str:
+    """`name_1`, `name_2`, …, within the limit; from `number` on, for one who knows that those before it are taken."""
     while True:
         tail = f"_{number}"
         candidate = name[: LONGEST - len(tail)] + tail
@@ -53,12 +52,14 @@ class Names:
     """Client's tool names ⇄ a vendor's. `wrapped` are the client's custom tools that the vendor was shown as functions:
     their one argument is `input` (`wire.custom`)."""
 
-    __slots__ = ("_back", "_folded", "_there", "wrapped")
+    __slots__ = ("_back", "_folded", "_numbers", "_there", "wrapped")
 
     def __init__(self) -> None:
         self._there: dict[str, str] = {}
         self._back: dict[str, str] = {}
         self._folded: dict[str, str] = {}
+        #: The last number given to a name, so that ten thousand alike are not each counted from one.
+        self._numbers: dict[str, int] = {}
         #: Client's names of custom tools that travel as functions.
         self.wrapped: frozenset[str] = frozenset()
 
@@ -81,10 +82,15 @@ class Names:
             return
         sent = fit(name)
         if sent in self._back:
-            sent = hashed(sent, name) if fit is google else numbered(sent, self._back)
+            sent = hashed(sent, name) if fit is google else self._numbered(sent)
         self._there[name] = sent
         self._back[sent] = name
         self._folded.setdefault(sent.lower(), name)
+
+    def _numbered(self, name: str) -> str:
+        sent = numbered(name, self._back, self._numbers.get(name, 0) + 1)
+        self._numbers[name] = int(sent.rpartition("_")[2])
+        return sent
 
     def send(self, name: str) -> str:
         """The vendor's name of a client's tool."""

@@ -114,18 +114,19 @@ def _named(members: Any, depth: int) -> Any:
 def _merged(node: Schema, root: Schema, seen: set[str]) -> Schema:
     """A root with its reference and unions made part of it. Of alternatives all properties are allowed, and those
     required that each of them requires. `seen`: each definition is taken once, however often it is named."""
-    merged: Schema = {key: value for key, value in node.items() if key not in _COMPOSED}
+    merging = _Merging({key: value for key, value in node.items() if key not in _COMPOSED})
     required = _strings(node.get("required"))
     shared: set[str] | None = None
     for always, branch in _branches(node, root, seen):
         part = _merged(branch, root, seen) if any(key in branch for key in _COMPOSED) else branch
-        _absorb(merged, part)
+        merging.absorb(part)
         names = _strings(part.get("required"))
         if always:
             required += names
         elif part.get("type") != "null":
             shared = set(names) if shared is None else shared & set(names)
     required += sorted(shared or ())
+    merged = merging.schema
     merged["type"] = "object"
     if required:
         merged["required"] = list(dict.fromkeys(required))
@@ -151,17 +152,37 @@ def _branches(node: Schema, root: Schema, seen: set[str]) -> list[tuple[bool, Sc
     return branches
 
 
-def _absorb(merged: Schema, branch: Schema) -> None:
-    for key, value in branch.items():
-        if key in ("properties", "$defs", "definitions") and isinstance(value, dict):
-            own = merged.get(key)
-            members = dict(own) if isinstance(own, dict) else {}
-            for name, member in value.items():
-                before = members.get(name, member)
-                members[name] = member if before == member else {"anyOf": [before, member]}
-            merged[key] = members
-        elif key not in ("type", "required"):
-            merged.setdefault(key, value)
+class _Merging:
+    """One schema that takes in others. Each list and object is copied once, however many there are, and alternatives
+    stand side by side: one in the other they would be nested deeper than any encoder goes."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self._members: dict[str, Schema] = {}
+        self._alternatives: dict[tuple[str, str], list[Any]] = {}
+
+    def absorb(self, branch: Schema) -> None:
+        for key, value in branch.items():
+            if key in ("properties", "$defs", "definitions") and isinstance(value, dict):
+                self._absorb(key, value)
+            elif key not in ("type", "required"):
+                self.schema.setdefault(key, value)
+
+    def _absorb(self, key: str, more: Schema) -> None:
+        members = self._members.get(key)
+        if members is None:
+            own = self.schema.get(key)
+            members = self._members[key] = dict(own) if isinstance(own, dict) else {}
+            self.schema[key] = members
+        for name, member in more.items():
+            before = members.setdefault(name, member)
+            said = self._alternatives.get((key, name))
+            if said is not None:
+                if member != said[-1]:
+                    said.append(member)
+            elif before is not member and before != member:
+                said = self._alternatives[key, name] = [before, member]
+                members[name] = {"anyOf": said}
 
 
 def _resolved(node: Schema, root: Schema) -> Schema:

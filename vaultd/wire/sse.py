@@ -37,7 +37,7 @@ class Frames:
         if not self._held and chunk.endswith(ENDS):
             return chunk
         # A blank line may straddle two reads: look from three bytes before the new ones (CR LF CR).
-        seam = b"".join(self._held)[-3:] if self._held else b""
+        seam = b"".join(self._held[-3:])[-3:] if self._held else b""
         end = _last_end(seam + chunk) - len(seam)
         if end <= 0:
             self._size += len(chunk)
