@@ -72,6 +72,14 @@ def test_the_legacy_call_has_an_answer_by_name() -> None:
     assert call.id == result.call_id != ""
 
 
+def test_a_tools_message_may_name_its_tool_which_is_no_loss() -> None:
+    calls = [{"id": "", "function": {"name": name, "arguments": "{}"}} for name in ("now", "then")]
+    result = {"role": "tool", "name": "then", "content": "noon"}
+    request = read(messages=[*HI, {"role": "assistant", "content": None, "tool_calls": calls}, result])
+    assert request.unread == []
+    assert [part.name for part in request.turns[-1].parts if isinstance(part, Result)] == ["then"]
+
+
 def test_a_custom_call_keeps_its_free_text() -> None:
     call = {"id": "call_p", "type": "custom", "custom": {"name": "apply_patch", "input": "*** Begin"}}
     assert said(*HI, {"role": "assistant", "tool_calls": [call]})[1].parts == [

@@ -8,7 +8,7 @@ takes this as well.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 
 from vaultd.wire.ir import Call, Part, Request, Result, Text, Turn
 
@@ -28,14 +28,18 @@ def settle(request: Request) -> Request:
 
 def _merged(turns: list[Turn]) -> list[Turn]:
     merged: list[Turn] = []
+    own: Turn | None = None  # the one whose list of parts was made here
     for turn in turns:
         if not turn.parts:
             continue
         last = merged[-1] if merged else None
-        if last is not None and _one(last, turn):
-            last.parts = [*last.parts, *turn.parts]
-        else:
+        if last is None or not _one(last, turn):
             merged.append(turn)
+            continue
+        if last is not own:
+            last.parts = list(last.parts)
+            own = last
+        last.parts += turn.parts
     return merged
 
 
@@ -49,31 +53,61 @@ def _one(before: Turn, turn: Turn) -> bool:
 def _identified(turns: list[Turn]) -> dict[str, Call]:
     """Ids for calls that have none: counted, not random, for a prompt that changes is not found in any cache. Results
     without one take the calls of their name in order, or any calls where they have no name either."""
-    calls: dict[str, Call] = {}
-    waiting: defaultdict[str, deque[Call]] = defaultdict(deque)
+    waiting = _Waiting()
     number = 0
     for turn in turns:
         for part in turn.parts:
             if type(part) is Call:
                 number += 1
-                part.id = part.id or f"call_{number:016d}"
-                if part.id in calls:
-                    part.id = f"{part.id}_{number}"
-                calls[part.id] = part
-                waiting[part.name].append(part)
+                waiting.made(part, turn, number)
             elif type(part) is Result:
-                _answered(part, calls, waiting)
-    return calls
+                waiting.answered(part)
+    return waiting.calls
 
 
-def _answered(result: Result, calls: dict[str, Call], waiting: dict[str, deque[Call]]) -> None:
-    if not result.call_id:
-        queue = waiting.get(result.name) if result.name else next((q for q in waiting.values() if q), None)
-        if queue:
-            result.call_id = queue[0].id
-    call = calls.get(result.call_id)
-    if call is not None and call in waiting[call.name]:
-        waiting[call.name].remove(call)
+class _Waiting:
+    """Calls by their id, and those that have no result yet. Some vendors count their ids anew in each answer: of the
+    calls of one id a result is that of the turn before it, and of several there the first that has none."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, Call] = {}
+        #: By name, then by id, those without a result; a name that has none is not in it.
+        self._named: dict[str, dict[str, Call]] = {}
+        #: By the id that the client gave: the turn of the latest calls, those that wait, and the last that does not.
+        self._given: dict[str, tuple[Turn, deque[Call]]] = {}
+        self._last: dict[str, Call] = {}
+
+    def made(self, call: Call, turn: Turn, number: int) -> None:
+        given = call.id = call.id or f"call_{number:016d}"
+        if given in self.calls:
+            call.id = f"{given}_{number}"
+        self.calls[call.id] = call
+        self._named.setdefault(call.name, {})[call.id] = call
+        at = self._given.get(given)
+        if at is None or at[0] is not turn:
+            at = self._given[given] = turn, deque()
+        at[1].append(call)
+
+    def answered(self, result: Result) -> None:
+        if not result.call_id:
+            named = self._named.get(result.name) if result.name else next(iter(self._named.values()), None)
+            if named:
+                result.call_id = next(iter(named))
+                self._done(self.calls[result.call_id])
+            return
+        given = result.call_id
+        at = self._given.get(given)
+        if at is None:
+            return
+        call = self._last[given] = at[1].popleft() if at[1] else self._last.get(given, self.calls[given])
+        result.call_id = call.id
+        self._done(call)
+
+    def _done(self, call: Call) -> None:
+        named = self._named.get(call.name, {})
+        named.pop(call.id, None)
+        if not named:
+            self._named.pop(call.name, None)
 
 
 def _with_results(turns: list[Turn], calls: dict[str, Call], request: Request) -> list[Turn]:

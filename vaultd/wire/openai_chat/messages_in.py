@@ -14,6 +14,8 @@ from vaultd.wire.openai_chat.parts import image_of, located, signature_of
 from vaultd.wire.refusal import Refusal
 
 _SYSTEM: Final = frozenset({"system", "developer"})
+#: `function` is the older one.
+_RESULTS: Final = frozenset({"tool", "function"})
 _TEXTS: Final = frozenset({"text", "input_text", "output_text"})
 _IMAGES: Final = frozenset({"image_url", "input_image"})
 
@@ -37,9 +39,7 @@ class _Reading:
             self._turn(Turn("user", self._content(said, name)))
         elif role == "assistant":
             self._turn(Turn("assistant", self._assistant(said, name)))
-        elif role == "tool":
-            self._turn(Turn("user", [self._result(said, name)]))
-        elif role == "function":
+        elif role in _RESULTS:
             result = self._result(said, name)
             result.name = expected.text(said.get("name"), f"{name}.name")
             self._turn(Turn("user", [result]))
@@ -47,7 +47,7 @@ class _Reading:
             self._system(self._content(said, name))
         else:
             raise Refusal(400, "bad-request", f"'{name}.role' is none of system, developer, user, assistant and tool")
-        if said.get("name") and role != "function":
+        if said.get("name") and role not in _RESULTS:
             self._request.unread.append("name")
 
     def _turn(self, turn: Turn) -> None:
