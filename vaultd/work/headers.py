@@ -7,6 +7,7 @@ docs/honest-relay.md shows these lists, and a test holds the two together.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
 from vaultd import __version__
@@ -53,13 +54,13 @@ FAMILIES: Final = {
 
 def of_family(client: Mapping[str, str], fmt: str) -> dict[str, str]:
     """Of a client's headers those that a vendor of `fmt`, not the client's own format, may be told."""
-    kept: dict[str, str] = {}
-    for name, value in client.items():
-        low = name.lower()
-        family = next((formats for prefix, formats in FAMILIES.items() if low.startswith(prefix)), (fmt,))
-        if fmt in family:
-            kept[low] = value
-    return kept
+    return {low: value for name, value in client.items() if _means(low := name.lower(), fmt)}
+
+
+@lru_cache(1024)
+def _means(name: str, fmt: str) -> bool:
+    family = next((formats for prefix, formats in FAMILIES.items() if name.startswith(prefix)), (fmt,))
+    return fmt in family
 
 
 def towards_vendor(

@@ -75,7 +75,8 @@ def _edit(body: Body, asked: Asked) -> None:
     for name in ("tools", "tool_choice"):
         if _OLD_SEARCH.encode() in (body.raw(name) or b""):
             body.set(name, _renamed(body.get(name)))
-    _fit_input(body)
+    if not asked.translated:  # what a grammar wrote has no role `system`, no ids and no reasoning without its seal
+        _fit_input(body)
 
 
 def _fit_input(body: Body) -> None:
