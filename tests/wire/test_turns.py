@@ -12,7 +12,7 @@ def settled(*turns: Turn) -> list[Turn]:
 
 def answers(turns: list[Turn]) -> list[tuple[str, str]]:
     results = [part for turn in turns for part in turn.parts if isinstance(part, Result)]
-    return [(result.call_id, "".join([part.text for part in result.parts])) for result in results]  # type: ignore
+    return [(result.call_id, "".join([part.text for part in result.parts if part.text])) for result in results]
 
 
 def call(ident: str, name: str = "f") -> Call:
