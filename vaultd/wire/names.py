@@ -85,7 +85,6 @@ class Names:
             sent = hashed(sent, name) if fit is google else self._numbered(sent)
         self._there[name] = sent
         self._back[sent] = name
-        self._folded.setdefault(sent.lower(), name)
 
     def _numbered(self, name: str) -> str:
         sent = numbered(name, self._back, self._numbers.get(name, 0) + 1)
@@ -100,6 +99,9 @@ class Names:
         """The client's name of what the vendor calls `name`; a model that gets the case wrong is understood."""
         found = self._back.get(name)
         if found is None:
+            if not self._folded:  # made when a model is the first to get a case wrong
+                for sent, known in self._back.items():
+                    self._folded.setdefault(sent.lower(), known)
             found = self._folded.get(name.lower(), name)
         return found
 
@@ -109,12 +111,9 @@ class Names:
 
 
 def _every(request: Request) -> Iterable[str]:
-    for tool in request.tools:
-        yield tool.name
-    for turn in request.turns:
-        for part in turn.parts:
-            if isinstance(part, Call) and part.name:
-                yield part.name
+    found = [tool.name for tool in request.tools]
+    found += [part.name for turn in request.turns for part in turn.parts if type(part) is Call and part.name]
+    return found
 
 
 def tool_named(request: Request, name: str) -> Tool | None:

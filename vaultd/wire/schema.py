@@ -87,6 +87,8 @@ def _filled(node: Any, depth: int) -> Any:
         return parts if any(new is not old for new, old in zip(parts, node, strict=True)) else node
     if not isinstance(node, dict):
         return node
+    if _PLACES.isdisjoint(node) and node.get("type") != "object":
+        return node
     changes: Schema = {}
     for key, value in node.items():
         if key not in _PLACES or not value or not isinstance(value, dict | list):

@@ -16,25 +16,47 @@ from vaultd.wire.ir import Call, Part, Request, Result, Text, Turn
 def settle(request: Request) -> Request:
     """Brings `request.turns` into the normal form, in place; a result without a call is taken out, and said so."""
     turns = _merged(request.turns)
-    calls = _identified(turns)
-    if calls or any(type(part) is Result for turn in turns if turn.role == "user" for part in turn.parts):
-        turns = _merged(_with_results(turns, calls, request))
-    for turn in turns:
-        if turn.role == "assistant":
-            _texts_first(turn)
+    if _tools_used(turns):
+        calls = _identified(turns)
+        if calls or any(type(part) is Result for turn in turns if turn.role == "user" for part in turn.parts):
+            turns = _merged(_with_results(turns, calls, request))
+        for turn in turns:
+            if turn.role == "assistant":
+                _texts_first(turn)
     request.turns = turns
     return request
 
 
+def plain_text(turn: Turn) -> str | None:
+    """What is said in a turn of one text with nothing beside it, as most are; None for any other and for a blank one.
+    Writers ask this first: a conversation of 170 kB is hundreds of them."""
+    parts = turn.parts
+    if len(parts) != 1 or type(part := parts[0]) is not Text or turn.anchored:
+        return None
+    if part.cache is not None or part.citations or part.refusal or part.signature or part.extra:
+        return None
+    text = part.text
+    return text if text and not text.isspace() else None
+
+
+def _tools_used(turns: list[Turn]) -> bool:
+    for turn in turns:
+        for part in turn.parts:
+            if type(part) is Call or type(part) is Result:
+                return True
+    return False
+
+
 def _merged(turns: list[Turn]) -> list[Turn]:
     merged: list[Turn] = []
+    last: Turn | None = None
     own: Turn | None = None  # the one whose list of parts was made here
     for turn in turns:
         if not turn.parts:
             continue
-        last = merged[-1] if merged else None
-        if last is None or not _one(last, turn):
+        if last is None or last.role != turn.role or not _one(last, turn):
             merged.append(turn)
+            last = turn
             continue
         if last is not own:
             last.parts = list(last.parts)
@@ -44,8 +66,9 @@ def _merged(turns: list[Turn]) -> list[Turn]:
 
 
 def _one(before: Turn, turn: Turn) -> bool:
-    """Two messages of a user are two things said; results and what is said after them are one turn."""
-    if before.role != turn.role or before.anchored != turn.anchored:
+    """Of two of the same role. Two messages of a user are two things said; results and what is said after them are one
+    turn."""
+    if before.anchored != turn.anchored:
         return False
     return turn.role != "user" or any(type(part) is Result for part in (before.parts[0], turn.parts[0]))
 

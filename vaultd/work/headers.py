@@ -57,7 +57,7 @@ def of_family(client: Mapping[str, str], fmt: str) -> dict[str, str]:
     return {low: value for name, value in client.items() if _means(low := name.lower(), fmt)}
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def _means(name: str, fmt: str) -> bool:
     family = next((formats for prefix, formats in FAMILIES.items() if name.startswith(prefix)), (fmt,))
     return fmt in family

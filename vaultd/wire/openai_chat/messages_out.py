@@ -17,6 +17,7 @@ from vaultd.wire.names import Names
 from vaultd.wire.openai_chat.face import NAME
 from vaultd.wire.openai_chat.parts import image_told, signature_told, spread, url_of
 from vaultd.wire.refusal import Refusal
+from vaultd.wire.turns import plain_text
 
 Message = dict[str, Any]
 
@@ -30,7 +31,9 @@ def write_messages(request: Request, names: Names, lost: Loss) -> list[Message]:
     if request.system:
         messages.append({"role": "system", "content": _content([*request.system], lost)})
     for turn in request.turns:
-        if turn.role == "assistant":
+        if (text := plain_text(turn)) is not None:
+            messages.append({"role": turn.role, "content": text})
+        elif turn.role == "assistant":
             messages += _assistant(turn, names, lost)
         elif turn.role == "user":
             messages += _user(turn, lost)

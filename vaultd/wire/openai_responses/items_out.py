@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from vaultd.wire import media as naming
 from vaultd.wire import signature
-from vaultd.wire.ir import Call, Compaction, Media, Opaque, Part, Result, Search, Text, Thinking, Turn
+from vaultd.wire.ir import Call, Compaction, Media, Opaque, Part, Result, Role, Search, Text, Thinking, Turn
 from vaultd.wire.loss import Loss
 from vaultd.wire.names import Names
+from vaultd.wire.turns import plain_text
 
 #: The Codex backend refuses longer ids of calls.
 _LONGEST_ID: Final = 64
@@ -43,6 +44,9 @@ class Items:
             self.written.append(_message("developer", parts))
 
     def turn(self, turn: Turn) -> None:
+        if (text := plain_text(turn)) is not None:
+            self.written.append(_plain(turn.role, text))
+            return
         if turn.role == "system":
             self.system([part for part in turn.parts if isinstance(part, Text)])
             return
@@ -123,6 +127,12 @@ class Items:
 
 def _message(role: str, content: list[Item]) -> Item:
     return {"type": "message", "role": role, "content": content}
+
+
+def _plain(role: Role, text: str) -> Item:
+    if role == "assistant":
+        return _message(role, [{"type": "output_text", "text": text, "annotations": []}])
+    return _message("user" if role == "user" else "developer", [{"type": "input_text", "text": text}])
 
 
 def _reasoning(thinking: Thinking, sealed: str) -> Item:
