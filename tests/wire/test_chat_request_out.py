@@ -225,6 +225,12 @@ def test_sampling_reasoning_and_the_form_of_the_answer() -> None:
     assert lost == []
 
 
+def test_a_users_name_that_is_too_long_for_openai_is_lost() -> None:
+    assert write(user="CANARY" * 10)[0]["user"] == "CANARY" * 10
+    found, lost = write(user="CANARY" * 11)
+    assert "user" not in found and lost == ["user"]
+
+
 def test_what_has_no_place_is_said() -> None:
     parts: list[Part] = [
         Text("x", citations=[Citation(url="https://host.example")]),

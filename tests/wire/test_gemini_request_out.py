@@ -129,6 +129,8 @@ def test_a_custom_tool_travels_as_a_function() -> None:
     assert body["contents"][1]["parts"][0]["functionCall"]["args"] == {"input": "*** Begin"}
     assert body["tools"][0]["functionDeclarations"][0]["parametersJsonSchema"]["required"] == ["input"]
     assert list(lost) == []
+    grammar_ = {"type": "grammar", "syntax": "lark", "definition": "start: CANARY"}
+    assert write(asked(tools=[Tool(name="patch", kind="custom", grammar=grammar_)]))[1] == ["tools.format"]
 
 
 def test_each_kind_of_tool_has_an_element_of_its_own_and_foreign_ones_are_named() -> None:
@@ -150,7 +152,7 @@ def test_each_kind_of_tool_has_an_element_of_its_own_and_foreign_ones_are_named(
         {"codeExecution": {}},
         {"urlContext": {}},
     ]
-    assert lost == ["web_search.max_uses", "code_execution", "file_search"]
+    assert lost == ["tools.strict", "web_search.max_uses", "code_execution", "file_search"]
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,7 @@ def test_calls_and_results_have_ids_anthropic_takes() -> None:
 def test_pictures_and_documents() -> None:
     shown = [
         Media(kind="image", mime="image/png", data="AA=="),
+        Media(kind="image", mime="image/jpg", data="AA=="),
         Media(kind="image", url="https://host.example/a.png"),
         Media(kind="file", mime="application/pdf", data="AA==", name="a.pdf"),
         Media(kind="file", mime="text/csv", data="YSxi"),
@@ -116,12 +117,13 @@ def test_pictures_and_documents() -> None:
     assert [block.get("source") for block in members["messages"][0]["content"]] == [
         None,
         {"type": "base64", "media_type": "image/png", "data": "AA=="},
+        {"type": "base64", "media_type": "image/jpeg", "data": "AA=="},
         {"type": "url", "url": "https://host.example/a.png"},
         {"type": "base64", "media_type": "application/pdf", "data": "AA=="},
         {"type": "text", "media_type": "text/plain", "data": "a,b"},
         {"type": "file", "file_id": "file_1"},
     ]
-    assert members["messages"][0]["content"][3]["title"] == "a.pdf"
+    assert members["messages"][0]["content"][4]["title"] == "a.pdf"
     assert lost == []
 
 
@@ -290,6 +292,32 @@ def test_thinking_gives_way_to_a_forced_tool_and_other_samplings_to_thinking() -
     members, lost = sent(reasoning=high, temperature=0.5, top_k=3, top_p=0.9)
     assert not members.keys() & {"temperature", "top_k", "top_p"}
     assert lost == ["temperature", "top_p", "top_k"]
+
+
+SEALED = Thinking("hm", "EtsDCkYICxgCKkBDQU5BUlk=")
+CALLED = [Turn("assistant", [Call("1", "look", "{}")]), Turn("user", [Result("1", "look", [Text("ok")])])]
+THOUGHT = [Turn("assistant", [SEALED, Call("0", "look", "{}")]), Turn("user", [Result("0", "look", [Text("ok")])])]
+
+
+@pytest.mark.parametrize(
+    ("turns", "thinks"),
+    [
+        ([HI, *CALLED], False),
+        ([HI, *THOUGHT, *CALLED], True),
+        ([HI, *CALLED, *THOUGHT], True),
+        ([HI, *THOUGHT, Turn("assistant", [Text("So")]), HI, *CALLED], False),
+        ([HI, *CALLED, Turn("assistant", [Text("So")]), HI], True),
+        ([HI, Turn("assistant", [Text("{")])], False),
+    ],
+)
+def test_calls_that_began_without_thinking_end_without_it(turns: list[Turn], thinks: bool) -> None:
+    """Chat clients keep no seals, and what another vendor thought is none of Anthropic's."""
+    turns = [Turn(turn.role, list(turn.parts)) for turn in turns]
+    members, lost = sent(turns=turns, tools=[LOOK], reasoning=Reasoning(level="high", budget=24576))
+    assert ("thinking" in members) is thinks
+    assert lost == ([] if thinks else ["reasoning_effort"])
+    levels = Target(model="m", levels=("low", "high"))
+    assert "thinking" in sent(levels, turns=turns, tools=[LOOK], reasoning=Reasoning(level="high"))[0]
 
 
 def test_what_is_out_of_range_or_has_no_word_is_named() -> None:

@@ -322,3 +322,9 @@ def test_what_it_has_no_word_for_is_lost_aloud() -> None:
     members, lost = written(request)
     assert members["text"]["format"]["name"] == "a_b"
     assert sorted(lost) == ["logit_bias", "metadata", "n", "seed", "service_tier", "stop", "top_k", "x"]
+
+
+def test_a_users_name_that_is_too_long_for_the_api_is_lost() -> None:
+    assert written(asked(user="CANARY" * 10))[0]["user"] == "CANARY" * 10
+    members, lost = written(asked(user="CANARY" * 11))
+    assert "user" not in members and lost == ["user"]

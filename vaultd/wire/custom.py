@@ -34,6 +34,11 @@ def unwrapped(arguments: str) -> str:
     return text if isinstance(text, str) else arguments
 
 
+def in_grammar(tool: Tool) -> bool:
+    """Whether the tool's text is held to a grammar, as no function's argument is."""
+    return isinstance(tool.grammar, dict) and tool.grammar.get("type") != "text"
+
+
 def as_function(tool: Tool) -> Tool:
     """The tool as a vendor without custom tools is shown it."""
     return msgspec.structs.replace(tool, kind="function", schema=SCHEMA, grammar=None, strict=None)

@@ -16,6 +16,8 @@ from vaultd.wire.refusal import Refusal
 
 Block = dict[str, Any]
 
+#: What clients write for types that Anthropic knows by another name alone.
+_TYPES: Final = {"": "image/png", "image/jpg": "image/jpeg"}
 #: Anthropic's limit of cache marks in a request.
 _MARKS: Final = 4
 
@@ -158,7 +160,7 @@ def _source(part: Media) -> Block | None:
     if part.file_id:
         return {"type": "file", "file_id": part.file_id}
     if part.kind == "image":
-        return {"type": "base64", "media_type": part.mime or "image/png", "data": part.data}
+        return {"type": "base64", "media_type": _TYPES.get(part.mime, part.mime), "data": part.data}
     if part.mime == "application/pdf" or (part.data and not part.mime):
         return {"type": "base64", "media_type": "application/pdf", "data": part.data}
     text = part.text if not part.data else _plain(part)

@@ -87,7 +87,7 @@ def _single(choice: Choice) -> bool:
 
 def _tool(tool: Tool, request: Request, names: Names, lost: Loss) -> Block:
     if tool.kind == "custom":
-        if tool.grammar is not None:
+        if custom.in_grammar(tool):
             lost.add("tools.format")
         tool = custom.as_function(tool)
     block: Block = {"name": names.send(tool.name)}
@@ -160,7 +160,7 @@ def _think(request: Request, target: Target, members: Block, lost: Loss) -> bool
     if reasoning is not None and (reasoning.level or reasoning.budget is not None):
         thinking = _thinking(reasoning, target, members["max_tokens"])
         forced = request.choice is not None and request.choice.mode == "required"
-        if thinking is None or (forced and thinking["type"] != "disabled"):
+        if thinking is None or (forced and thinking["type"] != "disabled") or _unthought(thinking, members["messages"]):
             lost.add(_name(request))
         else:
             members["thinking"] = thinking
@@ -198,6 +198,20 @@ def _thinking(reasoning: Reasoning, target: Target, most: int) -> Block | None:
     if reasoning.summary:
         thinking["display"] = "omitted" if reasoning.summary == "none" else "summarized"
     return thinking
+
+
+def _unthought(thinking: Block, messages: list[Block]) -> bool:
+    """Whether the conversation stands in the middle of calls that began without thinking, as they do where the client
+    cannot keep what Anthropic has signed, or another vendor made them. To a budget Anthropic answers 400 then."""
+    if thinking["type"] != "enabled":
+        return False
+    for message in reversed(messages):
+        if message["role"] == "assistant":
+            if message["content"][0]["type"] in ("thinking", "redacted_thinking"):
+                return False
+        elif all(block["type"] != "tool_result" for block in message["content"]):
+            return message is not messages[-1]
+    return any(message["role"] == "assistant" for message in messages)
 
 
 def _effort(reasoning: Reasoning, target: Target) -> str:

@@ -38,7 +38,7 @@ def write_request(request: Request, target: Target, lost: Loss) -> tuple[dict[st
 
 def _tools(request: Request, names: Names, lost: Loss) -> list[dict[str, Any]]:
     """One kind of tool in an element: Google refuses two."""
-    declared = [_declared(tool, names) for tool in request.tools]
+    declared = [_declared(tool, names, lost) for tool in request.tools]
     tools: list[dict[str, Any]] = [{"functionDeclarations": declared}] if declared else []
     for hosted in request.hosted:
         own = _own(hosted)
@@ -51,8 +51,12 @@ def _tools(request: Request, names: Names, lost: Loss) -> list[dict[str, Any]]:
     return tools
 
 
-def _declared(tool: Tool, names: Names) -> dict[str, Any]:
+def _declared(tool: Tool, names: Names, lost: Loss) -> dict[str, Any]:
+    if tool.strict:
+        lost.add("tools.strict")
     if tool.kind == "custom":
+        if custom.in_grammar(tool):
+            lost.add("tools.format")
         tool = custom.as_function(tool)
     declared: dict[str, Any] = {"name": names.send(tool.name)}
     if tool.description:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from vaultd.wire import custom
 from vaultd.wire.ir import Choice, Output, Request, Target, Tool
@@ -13,6 +13,9 @@ from vaultd.wire.openai_chat.messages_out import write_messages
 from vaultd.wire.schema import objectified
 
 Members = dict[str, Any]
+
+#: OpenAI refuses more; Claude Code's `user_id` is over twice as long.
+_LONGEST_USER: Final = 64
 
 
 def write_request(request: Request, target: Target, lost: Loss) -> tuple[Members, Names]:
@@ -52,7 +55,7 @@ def _write_tools(request: Request, names: Names, members: Members, lost: Loss) -
 
 def _tool(tool: Tool, names: Names, lost: Loss) -> Members:
     if tool.kind == "custom":
-        if tool.grammar is not None:
+        if custom.in_grammar(tool):
             lost.add("tools.format")
         tool = custom.as_function(tool)
     function: Members = {"name": names.send(tool.name)}
@@ -117,13 +120,17 @@ def _manner(request: Request, lost: Loss) -> Members:
     if metadata and request.format != NAME:
         lost.add("metadata")  # OpenAI takes it for stored completions alone
         metadata = None
+    user = request.user
+    if len(user) > _LONGEST_USER:
+        lost.add("user")
+        user = ""
     members: Members = {
         "reasoning_effort": request.reasoning.level if request.reasoning else "",
         "response_format": _format(request.output),
         "verbosity": request.verbosity,
         "modalities": request.modalities,
         "image_config": request.image,
-        "user": request.user,
+        "user": user,
         "prompt_cache_key": request.cache_key,
         "service_tier": request.tier,
         "metadata": metadata,

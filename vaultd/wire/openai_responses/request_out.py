@@ -14,6 +14,8 @@ from vaultd.wire.openai_responses.items_out import Items
 from vaultd.wire.schema import objectified
 
 _TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority"})
+#: OpenAI refuses more; Claude Code's `user_id` is over twice as long.
+_LONGEST_USER: Final = 64
 #: Signs in `rest` that are no members.
 _SIGNS: Final = frozenset({"compaction_trigger", "item_reference"})
 
@@ -70,12 +72,16 @@ def _parameters(request: Request, members: dict[str, Any], lost: Loss) -> None:
         text["format"] = _format(request.output)
     if request.verbosity:
         text["verbosity"] = request.verbosity
+    user = request.user
+    if len(user) > _LONGEST_USER:
+        lost.add("user")
+        user = ""
     told = {
         "text": text or None,
         "max_output_tokens": request.max_output,
         "temperature": request.temperature,
         "top_p": request.top_p,
-        "user": request.user or None,
+        "user": user or None,
         "prompt_cache_key": request.cache_key or None,
     }
     members |= {name: value for name, value in told.items() if value is not None}
