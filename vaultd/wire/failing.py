@@ -96,6 +96,8 @@ _chunk: Final = msgspec.json.Decoder(_Chunk)
 _event: Final = msgspec.json.Decoder(_Event)
 #: A vendor's text goes into a client's error, and is for people.
 _LONGEST: Final = 4000
+#: In seconds: who says so much says nothing.
+_CENTURY: Final = 100 * 365 * 86400
 #: What a member of a delta is worth when it says nothing.
 _EMPTY: Final = (msgspec.Raw(b'""'), _NULL, msgspec.Raw(b"[]"), msgspec.Raw(b"{}"))
 
@@ -163,7 +165,9 @@ def _refusal(error: Mapping[str, Any]) -> Refusal:
     if not status and "at capacity" in message:  # Codex says so in words alone
         status = 429
     wait = error.get("resets_in_seconds")
-    retry_after = float(wait) if isinstance(wait, int | float) and not isinstance(wait, bool) and wait >= 0 else None
+    if isinstance(wait, bool) or not isinstance(wait, int | float) or not 0 <= wait < _CENTURY:
+        wait = None
+    retry_after = None if wait is None else float(wait)
     return Refusal(status or 502, "upstream", message, retry_after, code if isinstance(code, str) else "")
 
 

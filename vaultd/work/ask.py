@@ -26,6 +26,8 @@ from vaultd.work.target import target_of
 
 #: What a summary of our own begins with: nobody else can read it.
 OWN: Final = MARK.encode()
+#: What is left of a body that nobody needs any more.
+EMPTY: Final = Members(b"{}")
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -49,6 +51,12 @@ class Ask(msgspec.Struct, frozen=True):
     @property
     def plain(self) -> bool:
         return self.reads is None and self.writes is None
+
+    def release(self) -> None:
+        """Lets go of the body, and of what was around it: the answer has begun, and nobody else is asked."""
+        self.body.release()
+        if self.envelope is not None:
+            self.envelope.release()
 
 
 class Same:
@@ -110,6 +118,10 @@ class Same:
     def mend(self, error: bytes) -> bool:
         """After a 400: True where the body was changed so that one more try may do."""
         return any(hook.mend(self._draft, error) for hook in self._hooks if hook.mend is not None)
+
+    def release(self) -> None:
+        """The answer has begun, and nothing is asked again."""
+        self._draft = Draft(EMPTY)
 
     def _changes(self, ask: Ask) -> list[Change]:
         changes: list[Change] = []

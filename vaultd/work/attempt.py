@@ -223,9 +223,7 @@ class Attempts:
 
     async def _refused(self, answer: Answer, errand: Same | Translated, provider: Provider) -> Failed:
         """The vendor's own words pass where they are JSON; a proxy's page of HTML and a redirect do not."""
-        if isinstance(errand, Translated):
-            answer.inflate()
-        body, _ = await answer.whole(_ERROR_LIMIT)
+        body = await _reason(answer, isinstance(errand, Translated))
         body = explained(provider, answer.status, body) or body
         hint = self._retry_after(answer.headers.get("Retry-After", ""))
         if answer.status < 400:
@@ -246,7 +244,7 @@ class Attempts:
             return float(value)
         try:
             return max(0.0, parsedate_to_datetime(value).timestamp() - self._house.clock.now()) if value else None
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
 
     def _address(self, provider: Provider, credential: Credential) -> Address:
@@ -270,6 +268,17 @@ class Attempts:
                 self._urls.clear()
             url = self._urls[key] = upstream.address(text)
         return url
+
+
+async def _reason(answer: Answer, inflate: bool) -> bytes:
+    """What a refusal says, as far as it comes: its status holds where its words do not."""
+    try:
+        if inflate:
+            answer.inflate()
+        body, _ = await answer.whole(_ERROR_LIMIT)
+    except BROKEN:
+        return b""
+    return body
 
 
 async def _opened(answer: Answer, errand: Same, fmt: FormatName, first: bytes, idle: float) -> Ready | Failed:
@@ -308,4 +317,4 @@ async def _next(answer: Answer, idle: float) -> bytes:
 
 
 def is_stream(answer: Answer) -> bool:
-    return answer.headers.get("Content-Type", "").startswith("text/event-stream")
+    return answer.headers.get("Content-Type", "")[:17].lower() == "text/event-stream"

@@ -22,6 +22,10 @@ from vaultd.work.headers import towards_client
 from vaultd.work.pump import Pump, Sink, usage_of
 from vaultd.work.silence import Silence
 
+#: What a stream that is put together may hold. A token comes in an event of some 250 bytes, and the longest answers
+#: have 128,000 of them and (Responses) are repeated at their end.
+LONGEST_FOLD: Final = 2 * FRAME_LIMIT
+
 _array: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -55,16 +59,19 @@ def whole(ready: Ready, face: Face) -> tuple[Whole, Usage | None]:
 
 async def folded(ready: Ready, idle: float) -> bytes:
     """The whole answer out of a stream. Raises Refusal where the vendor fails in it or is silent for `idle`."""
-    frames, fold, chunk = Frames(), Fold(), ready.first
+    frames, fold, chunk, size = Frames(), Fold(), ready.first, 0
     try:
         while chunk:
+            size += len(chunk)
+            if size > LONGEST_FOLD:
+                raise TooLong
             if (answer := fold.feed(frames.feed(chunk))) is not None:
                 return answer
             chunk = await _read(ready.answer, idle)
     except BROKEN as error:
         raise Refusal(502, "upstream", str(ready.answer.broken(error))) from None
     except TooLong:
-        raise Refusal(502, "upstream", f"{ready.answer.host} sent an event of endless length") from None
+        raise Refusal(502, "upstream", f"{ready.answer.host} sent an answer of endless length") from None
     raise Refusal(502, "upstream", f"{ready.answer.host} ended its answer in the middle")
 
 

@@ -113,30 +113,33 @@ class Pool:
 class Plan:
     """One request's way through the pool: iterate `candidates`, `report` each try, ask `again` when a round is over."""
 
-    __slots__ = ("_failed", "_house", "_now", "_rounds", "_route", "format")
+    __slots__ = ("_failed", "_house", "_now", "_rounds", "_route", "_tries", "format")
 
     def __init__(self, house: House, fmt: FormatName, found: Route) -> None:
         self.format = fmt
         self._house = house
         self._route = found
         self._now = house.clock.boot()
-        self._rounds = 0
+        self._rounds = self._tries = 0
         #: What this request tried in vain, in that order, by credential id.
         self._failed: dict[str, tuple[Member, Outcome]] = {}
 
     @property
     def candidates(self) -> Iterator[Candidate]:
-        """The candidates of the present round, best first. Raises Refusal where all are cooling."""
+        """The candidates of the present round, best first. Raises Refusal where all are cooling.
+
+        One that is not reported was not asked, and does not count as tried.
+        """
         house = self._house
         most = house.config.max_retry_credentials or math.inf
-        given = 0
+        before, given = self._tries, False
         for member in self._further() if self._rounds else self._first():
             credential = house.pool.roster(house).get(member.id)
             if credential is None or credential.dead is not None:
                 continue  # gone, or found dead, since the request came in
-            if given >= most:
+            if self._tries - before >= most:
                 return
-            given += 1
+            given = True
             fmt = self.format if member.native else member.provider.api.formats[0]
             asked = self._route.asked or (Reasoning(level=member.model.effort) if member.model.effort else None)
             yield Candidate(credential, member.provider, member.model, fmt, member, asked)
@@ -146,6 +149,7 @@ class Plan:
     def report(self, candidate: Candidate, outcome: Outcome) -> None:
         """What came of a try. A refused request (400, 404, …) moves nothing: the fault is not the credential's."""
         house, member = self._house, candidate.member
+        self._tries += 1
         if not outcome.ok:
             self._failed.pop(member.id, None)
             self._failed[member.id] = (member, outcome)

@@ -157,7 +157,8 @@ class Relay:
             if not plan.again():
                 break
         if last is None:  # nobody that serves it counts tokens
-            return Whole(200, dict(_ESTIMATED), estimated(understanding.request()))
+            tokens, story.status = estimated(understanding.request()), 200
+            return Whole(200, dict(_ESTIMATED), tokens)
         return _last_word(last, story, client)
 
     async def _deliver(
@@ -177,7 +178,8 @@ class Relay:
                 story.usage = usage_of(face, body)
                 return Whole(200, {"content-type": "application/json"}, body)
             if ask.action == "stream":
-                ask.body.release()
+                ask.release()
+                ready.errand.release()
             broken, story.usage = await streamed(ready, face, client, silence, idle)
             if broken is not None:
                 story.status = broken.status
@@ -207,7 +209,7 @@ class Relay:
             if not client.opened:
                 await client.open(200, telling.headers("text/event-stream" if plain else "application/json"))
             silence.flowing(ready.answer)
-            ask.body.release()
+            ask.release()
             errand.release()
             broken = await telling.stream(told, client, silence)
             if broken is not None:

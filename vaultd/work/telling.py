@@ -20,6 +20,7 @@ from vaultd.wire.refusal import Refusal
 from vaultd.wire.usage import Usage
 from vaultd.work.attempt import Ready, Whole
 from vaultd.work.deadline import Deadline
+from vaultd.work.deliver import LONGEST_FOLD
 from vaultd.work.pump import Sink
 from vaultd.work.silence import Silence
 from vaultd.work.translate import Translated
@@ -78,11 +79,14 @@ class Telling:
             if not ready.complete:
                 raise Refusal(502, "upstream", f"{self._answer.host} sent an answer of endless length")
             return self._errand.read(ready.first)
-        fold, events = Fold(), ready.events
+        fold, size = Fold(), 0
         try:
-            fold.feed(events)
+            fold.feed(ready.events)
             while not fold.ended:
                 chunk = await self._read()
+                size += len(chunk)
+                if size > LONGEST_FOLD:
+                    raise TryLater(f"{self._answer.host} sent an answer of endless length")
                 fold.feed(ready.reading.feed(chunk) if chunk else ready.reading.end())
         except BROKEN as error:
             raise Refusal(502, "upstream", str(self._answer.broken(error))) from None

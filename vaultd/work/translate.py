@@ -35,25 +35,35 @@ from vaultd.work.target import target_of
 class Understanding:
     """The client's request, read once, and only if a candidate speaks another format."""
 
-    __slots__ = ("_ask", "_request", "_seal")
+    __slots__ = ("_ask", "_refusal", "_request", "_seal")
 
     def __init__(self, ask: Ask, seal: CompactionSeal) -> None:
         self._ask, self._seal = ask, seal
         self._request: Request | None = None
+        self._refusal: Refusal | None = None
 
     def request(self) -> Request:
         """Raises Refusal 400."""
+        if self._refusal is not None:
+            raise self._refusal
         if self._request is None:
-            ask = self._ask
-            grammar = CLIENTS[ask.reads or ask.format]
-            read = grammar.read_request(ask.body.body, model=ask.model, stream=ask.action == "stream")
-            read.sse = ask.format != "gemini" or "alt=sse" in ask.query
-            if ask.envelope is not None and not read.sse and read.stream:
-                raise Refusal(400, "bad-request", "a stream of /v1internal is served as events: add `?alt=sse`")
-            if OWN in ask.body.body:
-                compacting.open_summaries(read, self._seal)
-            self._request = read
+            try:
+                self._request = self._read()
+            except Refusal as refusal:
+                self._refusal = refusal
+                raise
         return self._request
+
+    def _read(self) -> Request:
+        ask = self._ask
+        grammar = CLIENTS[ask.reads or ask.format]
+        read = grammar.read_request(ask.body.body, model=ask.model, stream=ask.action == "stream")
+        read.sse = ask.format != "gemini" or "alt=sse" in ask.query
+        if ask.envelope is not None and not read.sse and read.stream:
+            raise Refusal(400, "bad-request", "a stream of /v1internal is served as events: add `?alt=sse`")
+        if OWN in ask.body.body:
+            compacting.open_summaries(read, self._seal)
+        return read
 
 
 class Translated:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -15,6 +16,8 @@ class _Answer(msgspec.Struct):
     response: msgspec.Raw = msgspec.Raw()
 
 
+#: Google's errors have one member.
+_ERROR: Final = re.compile(rb'\s*\{\s*"error"\s*:')
 _answer_decoder: Final = msgspec.json.Decoder(_Answer)
 
 
@@ -45,8 +48,8 @@ def unwrapped(data: bytes) -> bytes:
 
 
 def wrapped(data: bytes) -> bytes:
-    """For a client that speaks with the envelope, the answer of a vendor that does not."""
-    return b'{"response":' + data + b"}"
+    """For a client that speaks with the envelope, the answer of a vendor that does not. An error stands in none."""
+    return data if _ERROR.match(data) else b'{"response":' + data + b"}"
 
 
 _ROWS: Final = (

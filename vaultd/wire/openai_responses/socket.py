@@ -7,6 +7,7 @@ the lane, `generate`, and `previous_response_id`, which names items that only th
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +20,8 @@ from vaultd.wire.sse import data_of, frames_of
 
 #: Codex cannot set headers per request here, so it puts them into `client_metadata`.
 _HEADER: Final = "ws_request_header_"
+#: What may become a header's name: the words are the client's.
+_NAMED: Final = re.compile(_HEADER + "[A-Za-z0-9_-]{1,100}")
 _TERMINAL: Final = frozenset({"response.completed", "response.incomplete"})
 _WHITE: Final = b" \t\n\r"
 
@@ -83,7 +86,7 @@ def read(message: bytes) -> Create | None:
         headers = {
             name.removeprefix(_HEADER).replace("_", "-"): value
             for name, value in metadata.items()
-            if name.startswith(_HEADER) and isinstance(value, str) and value.isprintable()
+            if _NAMED.fullmatch(name) and isinstance(value, str) and value.isprintable()
         }
     return Create(members, model, previous or "", lane_of(members), members.raw("generate") != b"false", headers)
 
