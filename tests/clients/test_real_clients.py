@@ -193,8 +193,7 @@ def test_what_reached_the_vendor_bears_no_client_key(daemon: str, upstream: tupl
     """The client's key is for vaultd alone: the vendor sees the credential's (SEC: THR-11)."""
     sent = [json.loads(line) for line in upstream[1].read_text().splitlines()]
     assert len(sent) > len(TRIED)
-    through = [request for request in sent if not request["path"].startswith("/v1/models")]
-    for request in through:
+    for request in (request for request in sent if "headers" in request):  # a socket's messages have none
         names = {name.lower(): value for name, value in request["headers"]}
         assert "x-forwarded-for" not in names
         assert not any(value.startswith(("sk-cli", "Bearer sk-cli")) for value in names.values()), request["path"]
