@@ -356,9 +356,21 @@ def test_an_empty_answer_is_one_all_the_same() -> None:
 
 
 def test_arguments_that_are_no_object_are_empty_and_said_to_be_lost() -> None:
-    chunks, lost = written(Begin(), Open(0, Call("1", "f")), Delta(0, '{"a": tru'), Close(0), End("length"))
+    chunks, lost = written(Begin(), Open(0, Call("1", "f")), Delta(0, '{"a": tru'), Close(0), End("tool"))
     assert parts(chunks)[0]["functionCall"]["args"] == {}
     assert lost == ["functionCall.args"]
+
+
+@pytest.mark.parametrize("reason", ["length", "filter", "other"])
+def test_a_call_that_was_cut_off_is_not_told_for_a_client_would_run_it(reason: Any) -> None:
+    cut: list[Event] = [Begin(), Open(0, Call("1", "f")), Delta(0, '{"a": tru'), Close(0), End(reason)]
+    chunks, lost = written(*cut)
+    assert not any("functionCall" in part for part in parts(chunks)) and lost == ["functionCall"]
+    whole, gone = Loss(), Loss()
+    answer = grammar.write_answer(fold(cut), ASKED, STAMP, gone)
+    assert b"functionCall" not in answer and list(gone) == ["functionCall"]
+    answer = grammar.write_answer(Answer(parts=[Call("1", "f", "{}")], reason=reason), ASKED, STAMP, whole)
+    assert b"functionCall" in answer and not whole
 
 
 def test_choices_pictures_searches_and_what_cannot_be_told() -> None:

@@ -6,6 +6,7 @@ OpenAI's custom tools take text in a grammar of their own (Codex's `apply_patch`
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,11 @@ SCHEMA: Final[dict[str, Any]] = {
     "properties": {"input": {"type": "string"}},
     "required": ["input"],
 }
+#: A text that was not closed, without what an escape had begun with. A pair of surrogates is one letter.
+_OPEN: Final = re.compile(
+    r"""\s*\{\s*"input"\s*:\s*"((?:[^"\\]|\\(?:[^u]|u(?![dD][89abAB])[0-9a-fA-F]{4}|u[0-9a-fA-F]{4}\\u[0-9a-fA-F]{4}))*)"""
+    r"(?:\\[u0-9a-fA-F\\]*)?"
+)
 
 
 def wrapped(text: str) -> str:
@@ -25,13 +31,24 @@ def wrapped(text: str) -> str:
 
 
 def unwrapped(arguments: str) -> str:
-    """The text in it; what the model wrote where it wrote something else."""
+    """The text in it, as far as it goes where the model was cut off; what the model wrote where it wrote something
+    else."""
     try:
         value = msgspec.json.decode(arguments)
     except (msgspec.DecodeError, RecursionError):
-        return arguments
+        return _begun(arguments)
     text = value.get("input") if isinstance(value, dict) else None
     return text if isinstance(text, str) else arguments
+
+
+def _begun(arguments: str) -> str:
+    found = _OPEN.fullmatch(arguments)
+    if found is None:
+        return arguments
+    try:
+        return msgspec.json.decode(f'"{found[1]}"', type=str)
+    except msgspec.DecodeError:
+        return arguments
 
 
 def in_grammar(tool: Tool) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from vaultd.wire.gemini.grounding import grounding_of
-from vaultd.wire.gemini.parts_out import Raw, finish_reason, named, part_of, usage_of
-from vaultd.wire.ir import Answer, Citation, Part, Reason, Request, Search, Stamp, Text, Variant
+from vaultd.wire.gemini.parts_out import Raw, cut_off, finish_reason, named, part_of, usage_of
+from vaultd.wire.ir import Answer, Call, Citation, Part, Reason, Request, Search, Stamp, Text, Variant
 from vaultd.wire.loss import Loss
 
 
@@ -31,6 +31,9 @@ def _candidate(index: int, parts: list[Part], reason: Reason, lost: Loss) -> dic
     for part in parts:
         if isinstance(part, Search):
             searches.append(part)
+            continue
+        if isinstance(part, Call) and cut_off(part, reason):
+            lost.add("functionCall")
             continue
         raw = part_of(part, lost)
         if raw is not None:

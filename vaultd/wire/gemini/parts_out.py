@@ -20,6 +20,8 @@ _REASONS: Final[dict[Reason, str]] = {
     "malformed": "MALFORMED_FUNCTION_CALL",
     "other": "OTHER",
 }
+#: Ends in the middle of whatever was being said.
+_CUT: Final = frozenset({"length", "filter", "other"})
 
 
 def finish_reason(reason: Reason) -> str:
@@ -59,6 +61,19 @@ def _sealed(raw: Raw, seal: str) -> Raw:
     if seal:
         raw["thoughtSignature"] = seal
     return raw
+
+
+def cut_off(call: Call, reason: Reason) -> bool:
+    """Whether the answer ended within this call. It is not told: calls come whole to a Gemini client, which would run
+    this one without its arguments."""
+    return reason in _CUT and call.kind == "function" and not _sound(call.arguments)
+
+
+def _sound(text: str) -> bool:
+    try:
+        return not text or isinstance(msgspec.json.decode(text), dict)
+    except (msgspec.DecodeError, RecursionError):
+        return False
 
 
 def arguments_of(text: str, lost: Loss) -> Any:

@@ -13,7 +13,7 @@ import msgspec
 
 from vaultd.wire.gemini import face
 from vaultd.wire.gemini.grounding import grounding_of
-from vaultd.wire.gemini.parts_out import Raw, finish_reason, named, part_of, usage_of
+from vaultd.wire.gemini.parts_out import Raw, cut_off, finish_reason, named, part_of, usage_of
 from vaultd.wire.ir import (
     Begin,
     Call,
@@ -76,6 +76,7 @@ class Writing:
         "_said",
         "_sse",
         "_stamp",
+        "_unsound",
         "_usage",
     )
 
@@ -92,6 +93,8 @@ class Writing:
         self._held: dict[int, list[Event]] = {}
         self._over = False
         self._said: dict[int, _Said] = {}
+        #: Calls whose arguments make no object, by choice: the reason at the end tells whether they were cut off.
+        self._unsound: list[tuple[int, Call]] = []
         self._usage: Usage | None = None
         self._names: Raw = {}
         self._after = b"\n\n" if self._sse else b""
@@ -205,7 +208,10 @@ class Writing:
         part = event.part if event.part is not None else block.part
         if isinstance(part, Call):
             part = msgspec.structs.replace(part, arguments="".join(block.pieces))
-            self._tell(block.choice, part_of(part, self._lost), out)
+            if cut_off(part, "length"):
+                self._unsound.append((block.choice, part))
+            else:
+                self._tell(block.choice, part_of(part, self._lost), out)
         elif isinstance(part, Text):
             self._remember(block, part)
             if part.signature:
@@ -229,7 +235,13 @@ class Writing:
             while line:
                 self._event(Close(line[0]), out)
         candidates: list[Raw] = []
-        for choice, reason in enumerate([event.reason, *event.others]):
+        reasons = [event.reason, *event.others]
+        for choice, call in self._unsound:
+            if choice < len(reasons) and cut_off(call, reasons[choice]):
+                self._lost.add("functionCall")
+            else:
+                self._tell(choice, part_of(call, self._lost), out)
+        for choice, reason in enumerate(reasons):
             candidate: dict[str, Any] = {
                 "content": {"parts": [{"text": ""}], "role": "model"},
                 "finishReason": finish_reason(reason),
