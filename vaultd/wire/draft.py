@@ -60,14 +60,25 @@ class Draft:
 
 
 class Fresh:
-    """One candidate's body in another format than the client's."""
+    """One candidate's body in another format than the client's.
 
-    __slots__ = ("_members", "dropped")
+    Once the body is there, its members are let go, and found again in it where one is asked for: the thousand pieces of
+    a long conversation cost least while they are still in the processor's cache, and the vendor takes its time.
+    """
+
+    __slots__ = ("_body", "_given", "dropped")
 
     def __init__(self, members: dict[str, Any]) -> None:
-        self._members = members
+        self._given: dict[str, Any] | None = members
+        self._body = b""
         #: Members that were written and then taken out again, because the vendor refuses them.
         self.dropped: list[str] = []
+
+    @property
+    def _members(self) -> dict[str, Any]:
+        if self._given is None:
+            self._given = _members.decode(self._body)
+        return self._given
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
@@ -95,7 +106,10 @@ class Fresh:
             self.dropped.append(name)
 
     def body(self) -> bytes:
-        return msgspec.json.encode(self._members)
+        if self._given is not None:
+            self._body, self._given = msgspec.json.encode(self._given), None
+        return self._body
 
 
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ABSENT: Final = object()

@@ -2,7 +2,8 @@
 
 Bytes only pass through here when a client and a vendor speak different formats. A reader normalises (`wire.turns`), so
 a writer never guesses; what a writer cannot carry it says (`wire.loss`). `extra` holds, by format name, what only that
-format can read back (R3): it is never interpreted by another.
+format can read back (R3): it is never interpreted by another. Nothing here points back at what holds it, so what there
+are thousands of is kept from the search for cycles (`gc=False`).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Citation(msgspec.Struct, kw_only=True):
     end: int | None = None
 
 
-class Text(msgspec.Struct):
+class Text(msgspec.Struct, gc=False):
     text: str
     #: Anthropic's `cache_control`, which chat bodies carry too.
     cache: Any = None
@@ -49,7 +50,7 @@ class Text(msgspec.Struct):
     extra: Extra = {}
 
 
-class Thinking(msgspec.Struct):
+class Thinking(msgspec.Struct, gc=False):
     """Reasoning as far as it is shown. `signature` is the vendor's seal or encrypted text, opaque (`wire.signature`
     knows whose it is and in which words it travels); `redacted`: the vendor shows nothing but that."""
 
@@ -78,7 +79,7 @@ class Media(msgspec.Struct, kw_only=True):
     extra: Extra = {}
 
 
-class Call(msgspec.Struct):
+class Call(msgspec.Struct, gc=False):
     """A tool call. `name` is the client's own (a namespaced tool's is `namespace__name`); `arguments` is text as the
     model wrote it, which need not be sound JSON."""
 
@@ -92,7 +93,7 @@ class Call(msgspec.Struct):
     extra: Extra = {}
 
 
-class Result(msgspec.Struct):
+class Result(msgspec.Struct, gc=False):
     """What a tool answered. `name` is that of its call. `parts` hold Text and Media alone."""
 
     call_id: str
@@ -133,7 +134,7 @@ class Opaque(msgspec.Struct):
 Part = Text | Thinking | Media | Call | Result | Search | Compaction | Opaque
 
 
-class Turn(msgspec.Struct):
+class Turn(msgspec.Struct, gc=False):
     """One side's say; in which form and order, `turns.settle` sees to. A system turn stands where it was said."""
 
     role: Role
@@ -307,7 +308,7 @@ class Answer(msgspec.Struct, kw_only=True):
 # The stream: an answer in time. Begin, then Open Delta* Close in any interleaving of blocks, then End or Fail, last.
 
 
-class Begin(msgspec.Struct):
+class Begin(msgspec.Struct, gc=False):
     id: str = ""
     model: str = ""
     created: int = 0
@@ -315,7 +316,7 @@ class Begin(msgspec.Struct):
     usage: Usage | None = None
 
 
-class Open(msgspec.Struct):
+class Open(msgspec.Struct, gc=False):
     """Block numbers count from 0 in order of opening, over all choices. `part` is what is known: of Text, Thinking and
     Call the text is empty and comes in Deltas; every other part is whole already, and closes with no Delta."""
 
@@ -324,14 +325,14 @@ class Open(msgspec.Struct):
     choice: int = 0
 
 
-class Delta(msgspec.Struct):
+class Delta(msgspec.Struct, gc=False):
     """More of the block's text, or of a call's arguments. Never empty."""
 
     block: int
     text: str
 
 
-class Close(msgspec.Struct):
+class Close(msgspec.Struct, gc=False):
     """The block is complete. `part` has what only the end tells (a signature, citations, an id), else None; its text is
     not looked at."""
 
@@ -339,7 +340,7 @@ class Close(msgspec.Struct):
     part: Part | None = None
 
 
-class End(msgspec.Struct):
+class End(msgspec.Struct, gc=False):
     reason: Reason = "stop"
     usage: Usage | None = None
     stop: str = ""

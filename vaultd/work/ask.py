@@ -89,7 +89,7 @@ class Same:
             budgets=_budgets(candidate) if ask.format == "gemini" else None,
         )
         self._draft = Draft(ask.body)
-        if OWN in ask.body.body and (items := ask.body.raw("input")) is not None:
+        if "input" in ask.body and OWN in ask.body.body and (items := ask.body.raw("input")) is not None:
             self._draft.set_raw("input", compacting.readable(items, seal))
         sealed = foreign.member_of(ask.format)
         if (said := self._draft.raw(sealed)) is not None and (own := foreign.without(ask.format, said)) is not said:

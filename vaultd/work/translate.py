@@ -33,26 +33,24 @@ from vaultd.work.target import target_of
 
 
 class Understanding:
-    """The client's request, read once, and only if a candidate speaks another format."""
+    """The client's request, read only if a candidate speaks another format, and for each anew: few requests need a
+    second one, and what is read need not be kept for it."""
 
-    __slots__ = ("_ask", "_refusal", "_request", "_seal")
+    __slots__ = ("_ask", "_refusal", "_seal")
 
     def __init__(self, ask: Ask, seal: CompactionSeal) -> None:
         self._ask, self._seal = ask, seal
-        self._request: Request | None = None
         self._refusal: Refusal | None = None
 
     def request(self) -> Request:
-        """Raises Refusal 400."""
+        """The caller's own. Raises Refusal 400."""
         if self._refusal is not None:
             raise self._refusal
-        if self._request is None:
-            try:
-                self._request = self._read()
-            except Refusal as refusal:
-                self._refusal = refusal
-                raise
-        return self._request
+        try:
+            return self._read()
+        except Refusal as refusal:
+            self._refusal = refusal
+            raise
 
     def _read(self) -> Request:
         ask = self._ask
@@ -61,7 +59,7 @@ class Understanding:
         read.sse = ask.format != "gemini" or "alt=sse" in ask.query
         if ask.envelope is not None and not read.sse and read.stream:
             raise Refusal(400, "bad-request", "a stream of /v1internal is served as events: add `?alt=sse`")
-        if OWN in ask.body.body:
+        if read.format == "openai-responses" and OWN in ask.body.body:
             compacting.open_summaries(read, self._seal)
         return read
 
@@ -97,7 +95,8 @@ class Translated:
         stamp: Stamp,
         seal: CompactionSeal,
     ) -> None:
-        """Raises Refusal 400 where this vendor cannot be asked that at all."""
+        """`request` is this one's to keep: its conversation is let go once it is written. Raises Refusal 400 where this
+        vendor cannot be asked that at all."""
         model, provider = candidate.model, candidate.provider
         self.format: FormatName = candidate.format
         self._writes = ask.writes or ask.format
@@ -144,6 +143,7 @@ class Translated:
         members, names = VENDORS[self.format].write_request(source, target, self.lost)
         if self.action == "count":
             members = COUNTING[self.format].count_members(members)
+        self._request.turns, self._request.system = [], []
         draft = Fresh(members)
         if config.payload.default or config.payload.override:
             req_rules.apply_payload(draft, self.format, (target.model, model.id), config.payload)
@@ -175,7 +175,6 @@ class Translated:
     def release(self) -> None:
         """The answer has begun, and nothing is asked again: of the request only what its answer repeats is kept."""
         self._draft = Fresh({})
-        self._request.turns, self._request.system = [], []
 
     # The way back.
 

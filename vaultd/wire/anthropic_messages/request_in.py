@@ -63,13 +63,14 @@ def _conversation(said: dict[str, Any], request: Request) -> None:
     messages = said.get("messages")
     if not isinstance(messages, list):
         raise Misread("messages")
+    said_so_far = request.turns
     for at, message in enumerate(messages):
         role = _ROLES.get(str(message.get("role"))) if isinstance(message, dict) else None
         if role is None:
             raise Misread(f"messages.{at}.role")
         content = message.get("content")
         if role != "system":
-            request.turns.append(Turn(role, _parts(content, at, request.unread)))
+            said_so_far.append(Turn(role, _parts(content, at, request.unread)))
             continue
         texts = system_texts(content, f"messages.{at}.content")
         if request.turns:
