@@ -101,6 +101,7 @@ CASES: dict[FormatName, list[dict[str, Any]]] = {
         {},
         {"tool_choice": {"type": "any"}},
         {"thinking": {"type": "enabled", "budget_tokens": 9000}},
+        {"messages": [{"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": ""}]}]},
     ],
     "gemini": [
         {},
@@ -108,7 +109,7 @@ CASES: dict[FormatName, list[dict[str, Any]]] = {
         {"generationConfig": {"thinkingConfig": {"thinkingBudget": 9}}},
     ],
 }
-REFUSED = b'{"error":{"message":"The encrypted_content could not be read"}}'
+REFUSED = b'{"error":{"message":"The encrypted_content or the signature in `thinking` is not mine"}}'
 #: What a vendor may answer, by format: a hook that changes answers changes one of these.
 ANSWERS: dict[FormatName, bytes] = {
     "openai-chat": b'data: {"choices":[],"usage":{"prompt_tokens":3}}\n\n',

@@ -325,7 +325,7 @@ def test_what_is_out_of_range_or_has_no_word_is_named() -> None:
         temperature=1.7,
         stop=["\n", "END"],
         n=2,
-        seed=1,
+        seed=0,
         tier="flex",
         output=Output(kind="json"),
         verbosity="low",

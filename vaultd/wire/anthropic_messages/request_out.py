@@ -258,7 +258,7 @@ def _ask(request: Request, members: Block, lost: Loss) -> None:
         ("service_tier", request.tier not in ("", "auto", "default")),
         ("n", request.n is not None and request.n > 1),
         ("modalities", request.modalities not in ([], ["text"])),
-        ("seed", request.seed),
+        ("seed", request.seed is not None),
         ("presence_penalty", request.presence_penalty),
         ("frequency_penalty", request.frequency_penalty),
         ("logprobs", request.logprobs),
