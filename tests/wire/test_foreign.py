@@ -84,6 +84,15 @@ def test_google_is_sent_calls_and_texts_without_the_seals_of_others(name: str) -
     assert told == [{"role": "model", "parts": [{"text": "so"}, call, {**call, name: GOOGLE}]}]
 
 
+def test_a_vendor_of_chat_is_sent_calls_without_the_seals_of_others() -> None:
+    def call(sealed: str) -> dict[str, Any]:
+        return {"id": "1", "extra_content": {"google": {"thought_signature": sealed}}}
+
+    said = {"role": "assistant", "content": None, "tool_calls": [call(TRAVELLING), call(GOOGLE)]}
+    told = cleaned("openai-chat", [said])
+    assert told == [said | {"tool_calls": [{"id": "1"}, call(GOOGLE)]}]
+
+
 def test_a_seal_is_known_through_the_escapes_it_was_written_with() -> None:
     item = json.dumps({"role": "model", "parts": [{"text": "hm", "thought": True, "thoughtSignature": OPENAI}]})
     escaped = item.replace("gAAAA", "g\\u0041AAA").encode()
@@ -96,6 +105,7 @@ def test_a_seal_is_known_through_the_escapes_it_was_written_with() -> None:
         ("anthropic-messages", {"role": "assistant", "content": [thought(ANTHROPIC), thought("")]}),
         ("openai-responses", {"type": "reasoning", "encrypted_content": OPENAI}),
         ("gemini", {"role": "model", "parts": [{"text": "", "thoughtSignature": GOOGLE}]}),
+        ("openai-chat", {"role": "assistant", "tool_calls": [], "thought_signature": GOOGLE}),
     ],
 )
 def test_where_all_is_the_vendors_own_the_bytes_are_the_clients(fmt: str, item: Any) -> None:
@@ -111,5 +121,5 @@ def test_an_item_in_which_nothing_is_foreign_keeps_its_bytes() -> None:
 
 @pytest.mark.parametrize("text", ['"Hi"', "[", f'[{{"signature":"{OPENAI}"', '["signature",{"signature"', "7"])
 def test_what_is_no_conversation_is_the_vendors_to_judge(text: str) -> None:
-    for fmt in ("anthropic-messages", "openai-responses", "gemini"):
+    for fmt in ("anthropic-messages", "openai-responses", "openai-chat", "gemini"):
         assert foreign.without(fmt, text.encode()) == text.encode()

@@ -123,6 +123,20 @@ def _input(item: dict[str, Any]) -> Any:
     return None if foreign else item
 
 
+def _calls(said: dict[str, Any]) -> Any:
+    """Chat's. Google's own endpoint of this format seals calls too, but those seals bear no mark of ours."""
+    calls = said.get("tool_calls")
+    return {**said, "tool_calls": [_call(call) for call in calls]} if isinstance(calls, list) else said
+
+
+def _call(call: Any) -> Any:
+    content = call.get("extra_content") if isinstance(call, dict) else None
+    google = content.get("google") if isinstance(content, dict) else None
+    if not isinstance(google, dict) or not _foreign(google.get("thought_signature"), "openai-chat"):
+        return call
+    return {name: value for name, value in call.items() if name != "extra_content"}
+
+
 def _content(said: dict[str, Any]) -> Any:
     """Gemini's."""
     parts = said.get("parts")
@@ -146,6 +160,7 @@ _PLACES: Final = MappingProxyType(
     {
         "anthropic-messages": _Place("messages", b'"signature"', _message),
         "openai-responses": _Place("input", b'"encrypted_content"', _input),
+        "openai-chat": _Place("messages", b'"thought_signature"', _calls),
         "gemini": _Place("contents", b'ignature"', _content),
     }
 )
