@@ -55,9 +55,18 @@ def test_anthropic_is_not_sent_searches_that_it_did_not_make() -> None:
             {"type": "web_search_tool_result", "tool_use_id": ident, "content": []},
         ]
 
-    text = {"type": "text", "text": "found"}
-    said = [{"role": "assistant", "content": [*search("ws_1"), *search("srvtoolu_1"), text]}]
-    assert cleaned("anthropic-messages", said)[0]["content"] == [*search("srvtoolu_1"), text]
+    def text(*indexes: str) -> dict[str, Any]:
+        cited = [{"type": "web_search_result_location", "encrypted_index": index} for index in indexes]
+        return {"type": "text", "text": "found"} | ({"citations": cited} if cited else {})
+
+    said = [{"role": "assistant", "content": [*search("1"), *search("srvtoolu_1"), text("", "CANARY"), text("")]}]
+    told = cleaned("anthropic-messages", said)
+    assert told[0]["content"] == [*search("srvtoolu_1"), text("CANARY"), text()]
+
+
+def test_openai_is_not_sent_searches_that_others_made() -> None:
+    items = [{"type": "web_search_call", "id": ident} for ident in ("ws_1", "ws_srvtoolu_1", "ws_search_1")]
+    assert cleaned("openai-responses", items) == items[:1]
 
 
 @pytest.mark.parametrize("sealed", [ANTHROPIC, TRAVELLING])
@@ -103,7 +112,12 @@ def test_a_seal_is_known_through_the_escapes_it_was_written_with() -> None:
     ("fmt", "item"),
     [
         ("anthropic-messages", {"role": "assistant", "content": [thought(ANTHROPIC), thought("")]}),
+        (
+            "anthropic-messages",
+            {"role": "user", "content": [{"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1"}]},
+        ),
         ("openai-responses", {"type": "reasoning", "encrypted_content": OPENAI}),
+        ("openai-responses", {"type": "web_search_call", "id": "ws_1"}),
         ("gemini", {"role": "model", "parts": [{"text": "", "thoughtSignature": GOOGLE}]}),
         ("openai-chat", {"role": "assistant", "tool_calls": [], "thought_signature": GOOGLE}),
     ],

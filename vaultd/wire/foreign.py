@@ -20,7 +20,8 @@ _NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _SPACE: Final = b" \t\r\n"
 #: Of the searches that Anthropic made itself; it refuses any other, for it has not sealed what was found.
 _OWN_SEARCH: Final = "srvtoolu_"
-_SEARCH: Final = b'"web_search_tool_result"'
+#: What OpenAI's clients were told of searches that Anthropic and Google made (`answer_out` of Responses).
+_OTHERS_SEARCHES: Final = ("ws_srvtoolu_", "ws_search_")
 
 
 class _Place(NamedTuple):
@@ -29,6 +30,8 @@ class _Place(NamedTuple):
     member: str
     #: The end of the names of what seals.
     key: bytes
+    #: What stands in items that may be foreign for another reason.
+    mark: bytes
     #: An item of `member` without what is foreign in it; None where nothing is left of it.
     cleaned: Callable[[dict[str, Any]], Any]
 
@@ -47,10 +50,11 @@ def without(fmt: str, items: bytes) -> bytes:
         return items
     try:
         raw = _items.decode(items)
-        kept = [told for item in raw if (told := _item(fmt, place, bytes(item)))]
+        said = [bytes(item) for item in raw]
+        told = [_item(fmt, place, item) for item in said]
     except _NOT_JSON:
         return items  # the vendor's to judge
-    return b"[" + b",".join(kept) + b"]"
+    return items if told == said else b"[" + b",".join([item for item in told if item]) + b"]"
 
 
 def _item(fmt: str, place: _Place, item: bytes) -> bytes:
@@ -60,12 +64,14 @@ def _item(fmt: str, place: _Place, item: bytes) -> bytes:
     if not isinstance(said, dict):
         return item
     cleaned = place.cleaned(said)
+    if cleaned == said:
+        return item
     return msgspec.json.encode(cleaned) if cleaned is not None else b""
 
 
 def _suspect(fmt: str, place: _Place, text: bytes) -> bool:
     """Whether anything in it may be foreign, without a look at the rest: a conversation is long."""
-    if fmt == "anthropic-messages" and _SEARCH in text:
+    if place.mark and place.mark in text:
         return True
     at = text.find(place.key)
     while at >= 0:
@@ -101,7 +107,7 @@ def _message(said: dict[str, Any]) -> Any:
     content = said.get("content")
     if not isinstance(content, list):
         return said
-    kept = [block for block in content if not isinstance(block, dict) or _block(block)]
+    kept = [_uncited(block) for block in content if not isinstance(block, dict) or _block(block)]
     return {**said, "content": kept} if kept else None
 
 
@@ -117,9 +123,25 @@ def _block(block: dict[str, Any]) -> bool:
     return True
 
 
+def _uncited(block: Any) -> Any:
+    """A text without citations of pages that Anthropic has not sealed."""
+    citations = block.get("citations") if isinstance(block, dict) else None
+    if not isinstance(citations, list):
+        return block
+    kept = [one for one in citations if not isinstance(one, dict) or one.get("encrypted_index") != ""]
+    left = {name: value for name, value in block.items() if name != "citations"}
+    return {**left, "citations": kept} if kept else left
+
+
 def _input(item: dict[str, Any]) -> Any:
     """Responses'."""
-    foreign = item.get("type") == "reasoning" and _foreign(item.get("encrypted_content"), "openai-responses")
+    match item.get("type"):
+        case "reasoning":
+            foreign = _foreign(item.get("encrypted_content"), "openai-responses")
+        case "web_search_call":
+            foreign = str(item.get("id")).startswith(_OTHERS_SEARCHES)
+        case _:
+            foreign = False
     return None if foreign else item
 
 
@@ -158,9 +180,9 @@ def _part(part: Any) -> Any:
 _SEALS: Final = ("thoughtSignature", "thought_signature")
 _PLACES: Final = MappingProxyType(
     {
-        "anthropic-messages": _Place("messages", b'"signature"', _message),
-        "openai-responses": _Place("input", b'"encrypted_content"', _input),
-        "openai-chat": _Place("messages", b'"thought_signature"', _calls),
-        "gemini": _Place("contents", b'ignature"', _content),
+        "anthropic-messages": _Place("messages", b'"signature"', b'"web_search_', _message),
+        "openai-responses": _Place("input", b'"encrypted_content"', b'"web_search_call"', _input),
+        "openai-chat": _Place("messages", b'"thought_signature"', b"", _calls),
+        "gemini": _Place("contents", b'ignature"', b"", _content),
     }
 )
