@@ -6,6 +6,7 @@ candidate's, which is `work.relay`'s to choose.
 
 from __future__ import annotations
 
+import random
 import secrets
 from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
@@ -103,6 +104,8 @@ class Attempts:
         self._house = house
         self._addresses: dict[str, tuple[Credential, Provider, Address]] = {}
         self._urls: dict[tuple[str, ...], upstream.Url] = {}
+        #: For ids, which only have to be new: the kernel's own numbers are a system call each.
+        self._ids = random.Random(secrets.randbits(128))  # noqa: S311
 
     async def make(self, candidate: Candidate, ask: Ask, understanding: Understanding) -> Ready | Failed | None:
         """None where this vendor has no such call (counting tokens)."""
@@ -162,7 +165,7 @@ class Attempts:
         try:
             if candidate.format == ask.format and ask.plain:
                 return Same(ask, candidate, credential, address.hooks, config, seal)
-            stamp = Stamp(int(self._house.clock.now()), secrets.token_hex(12))
+            stamp = Stamp(int(self._house.clock.now()), f"{self._ids.getrandbits(96):024x}")
             return Translated(ask, understanding.request(), candidate, credential, address.hooks, config, stamp, seal)
         except CannotServe as error:
             raise Refusal(400, "bad-request", str(error)) from None

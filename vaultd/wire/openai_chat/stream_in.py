@@ -156,11 +156,13 @@ class Reader:
         for index, choice in self._choices.items():
             choice.close(events)
             reasons[index] = reason_of(choice.word, bool(choice.calls))
+        self._choices = {}  # each knows its reader: with them the whole would wait for the search for cycles
         others: list[Reason] = [reasons.get(index, "stop") for index in range(1, max(reasons, default=0) + 1)]
         events.append(End(reasons.get(0, "stop"), self._usage, others=others, tier=self._tier))
 
     def _fail(self, refusal: Refusal, events: list[Event]) -> None:
         self._over = True
+        self._choices = {}
         events.append(Fail(refusal))
 
     def opened(self) -> int:
