@@ -7,15 +7,18 @@ import json
 import logging
 import zlib
 
+import aiohttp
 import pytest
 import zstandard
-from aiohttp import web
-from stand_in import Answer, Serve, Vendor, stream, whole
+from aiohttp import WSMsgType, web
+from stand_in import CLIENT_KEY, Answer, Serve, Vendor, stream, whole
 from test_relay_translated import ASKED_WHOLE, DONE, HELLO, MESSAGES, events, text
-from test_responses_socket import answered, connected, said
+from test_responses_socket import KEY, answered, connected, said
 
 from vaultd.errors import ProtocolError
 from vaultd.net.inflate import inflated
+from vaultd.server.run import listening
+from vaultd.server.slow import Limits
 from vaultd.wire.members import Members
 from vaultd.work.ask import Ask
 
@@ -213,3 +216,69 @@ async def test_thr_12_a_name_that_is_no_headers_name_becomes_none(serve: Serve, 
         assert (await answered(socket, input="Hi"))[-1]["type"] == "response.completed"
     named = {name.lower() for name in vendor.seen[0].headers}
     assert "x-codex-beta" in named and not any("evil" in name or " " in name for name in named)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1.evil.example:8317"},
+        {"sec_fetch_site": "cross-site"},
+    ],
+)
+async def test_thr_34_a_page_elsewhere_opens_no_socket(serve: Serve, vendor: Vendor, told: dict[str, str]) -> None:
+    relayed = await serve()
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        async with connected(relayed, **told):
+            pass
+    assert refused.value.status == 403
+
+
+@pytest.mark.parametrize("origin", ["http://localhost/", "http://127.0.0.1:8317", "https://panel.example"])
+async def test_a_page_of_our_own_may(serve: Serve, vendor: Vendor, origin: str) -> None:
+    relayed = await serve('remote-management: {{allowed-origins: ["https://panel.example"]}}')
+    async with connected(relayed, origin=origin) as socket:
+        assert not socket.closed
+
+
+async def test_thr_34_a_socket_ends_with_its_key(serve: Serve, vendor: Vendor) -> None:
+    relayed = await serve()
+    async with (
+        listening(relayed.house, "127.0.0.1", 0, None, Limits(key=0.01)) as url,
+        relayed.session.ws_connect(f"{url}/v1/responses", headers=KEY) as socket,
+    ):
+        relayed.house.clients.with_config_keys([])
+        assert (await socket.receive()).type is WSMsgType.CLOSE
+
+
+# --- headers, paths, queries ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/backend-api/codex/settings"])
+async def test_a_header_of_no_sound_text_costs_nobody_the_answer(serve: Serve, vendor: Vendor, path: str) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nx-request-id: \xff\xfe\r\n"
+        request.transport.write(head + b"openai-version: 1\r\n\r\n{}")
+        request.transport.close()
+        return web.Response()
+
+    relayed = await serve()
+    vendor.usual = answer
+    status, told, headers = await relayed.ask(path, ASKED_WHOLE)
+    assert (status, told, headers["openai-version"]) == (200, b"{}", "1")
+    assert "x-request-id" not in headers
+
+
+async def test_a_path_with_a_line_break_is_refused_in_the_clients_shape(serve: Serve, vendor: Vendor) -> None:
+    relayed = await serve()
+    status, told, _ = await relayed.ask("/v1/messages/a%0d%0aX:y", b"{}")
+    assert (status, json.loads(told)["type"]) == (404, "error")
+
+
+async def test_a_client_key_in_a_query_stays_here_whatever_it_is_called(serve: Serve, vendor: Vendor) -> None:
+    relayed = await serve()
+    vendor.usual = whole(b"{}")
+    await relayed.ask(f"/backend-api/codex/settings?api_key={CLIENT_KEY}&key={CLIENT_KEY}&page=2", b"{}")
+    assert vendor.seen[0].path == "/codex/settings?page=2"

@@ -22,7 +22,7 @@ _GEMINI: Final = "{model:.+}:{method:[A-Za-z]+}"
 def make_app(house: House, limits: Limits = LIMITS) -> web.Application:
     app = web.Application()
     desk = Desk(house)
-    sockets, codex = Sockets(house, desk), Backend(house, desk)
+    sockets, codex = Sockets(house, desk, limits), Backend(house, desk)
     app.on_response_prepare.append(_unsigned)
 
     def get(path: str, shape: FormatName | Shape, handler: Handler, admit: Rule = client_key) -> None:
@@ -61,7 +61,7 @@ def make_app(house: House, limits: Limits = LIMITS) -> web.Application:
     get("/readyz", "openai-chat", status.readyz(house), client_key_or_loopback)
     get("/metrics", "openai-chat", status.metrics(house), client_key_or_loopback)
 
-    app.router.add_route("*", "/{path:.*}", _unknown)
+    app.router.add_route("*", "/{path:(?s:.*)}", _unknown)  # a path may hold a line break
     return app
 
 

@@ -64,7 +64,7 @@ class Backend:
             raise Refusal(404, "bad-request", f"no such route: {request.path[:200]!r}")
         body = await bodies.read(request, self._desk.budget)
         try:
-            errand = Errand(request.method, path, _query(request), request.headers, body)
+            errand = Errand(request.method, path, _query(self._house, request), request.headers, body)
             return await self._sent(request, await passing.pass_on(self._house, errand))
         finally:
             self._desk.budget.give(len(body))
@@ -91,10 +91,10 @@ class Backend:
             return await passed.answer.read()
 
 
-def _query(request: web.Request) -> str:
-    """What of the query is plain words; a client key in it stays here."""
+def _query(house: House, request: web.Request) -> str:
+    """What of the query is plain words; a client key in it stays here, whatever it is called."""
     return "&".join(
         f"{name}={value}"
         for name, value in request.query.items()
-        if name != "key" and _WORD.fullmatch(name) and _WORD.fullmatch(value)
+        if name != "key" and _WORD.fullmatch(name) and _WORD.fullmatch(value) and house.clients.identify(value) is None
     )

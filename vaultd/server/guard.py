@@ -137,6 +137,18 @@ def allowed_host(house: House, request: web.Request) -> None:
             raise Refusal(403, "forbidden", "this Host is not allowed without a client key (allowed-hosts)")
 
 
+def own_origin(house: House, request: web.Request) -> None:
+    """THR-34: a socket is opened across sites without asking anybody, so a page elsewhere may not open one at all.
+    Programs send no Origin, or that of the address they dial."""
+    config, origin = house.config, request.headers.get("Origin")
+    foreign = request.headers.get("Sec-Fetch-Site", "").strip().lower() == "cross-site"
+    if origin is not None and origin not in config.remote_management.allowed_origins:
+        host = origin.partition("://")[2].rstrip("/")
+        foreign = foreign or not host_allowed(host, listen=config.host, allowed=config.allowed_hosts)
+    if foreign:
+        raise Refusal(403, "forbidden", "a page of this origin may open no socket here (allowed-hosts)")
+
+
 # --- facts about a request --------------------------------------------------------------------------------------------
 
 

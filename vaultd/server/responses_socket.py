@@ -21,8 +21,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from vaultd.errors import VaultdError
 from vaultd.house import House
 from vaultd.server.bodies import BODY_LIMIT
-from vaultd.server.guard import CLIENT_GONE, SOCKET, client_key
+from vaultd.server.guard import CLIENT_GONE, SOCKET, client_key, own_origin
 from vaultd.server.relay import Desk
+from vaultd.server.slow import Limits
 from vaultd.wire import fault
 from vaultd.wire.members import Members
 from vaultd.wire.openai_responses import socket as grammar
@@ -88,8 +89,8 @@ class Memory:
 class Sockets:
     """The websockets of one house."""
 
-    def __init__(self, house: House, desk: Desk) -> None:
-        self.house, self.desk = house, desk
+    def __init__(self, house: House, desk: Desk, limits: Limits) -> None:
+        self.house, self.desk, self.limits = house, desk, limits
         self.memory = Memory()
         self.tasks = Tasks()
         self._open: set[_Socket] = set()
@@ -97,6 +98,7 @@ class Sockets:
         self._number = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        own_origin(self.house, request)
         if request.headers.get("Upgrade", "").strip().lower() != "websocket":
             raise Refusal(426, "bad-request", "this is a websocket: POST here, or upgrade the connection")
         self._number += 1
@@ -158,20 +160,30 @@ class _Socket:
         self._sockets.tasks.start("close a socket", self._ws.close(code=code))
 
     async def _read(self) -> None:
-        """Until the client goes."""
+        """Until the client goes, or may not be here any more."""
+        heard = time.monotonic()
         while True:
             try:
-                message = await self._ws.receive(timeout=_IDLE)
+                message = await self._ws.receive(timeout=self._sockets.limits.key)
             except TimeoutError:
-                if self._busy:
-                    continue
-                return
+                if not self._busy and (time.monotonic() - heard > _IDLE or not self._admitted()):
+                    return
+                continue
+            heard = time.monotonic()
             if message.type is not WSMsgType.TEXT and message.type is not WSMsgType.BINARY:
                 return
             try:
                 self._take(message.data)
             except Refusal as refusal:
                 await self._say(grammar.refused(refusal))
+
+    def _admitted(self) -> bool:
+        """A key may be deleted while nothing is asked with it."""
+        try:
+            client_key(self._house, self._request)
+        except Refusal:
+            return False
+        return True
 
     def _take(self, data: bytes) -> None:
         if self._queue.qsize() >= _WAITING:

@@ -33,6 +33,8 @@ class Limits:
     #: A body gets so long, and so much more for each MiB that has come (nginx: 60 s between two reads, for ever).
     body: float = 30.0
     body_per_mib: float = 10.0
+    #: So often a socket on which nothing is asked is asked for its key again (THR-34: within a minute).
+    key: float = 45.0
     #: An answer that nobody reads, once the socket's buffers are full (nginx's send_timeout has the same number).
     stall: float = 60.0
 

@@ -89,10 +89,11 @@ def with_tokens(present: str, tokens: str) -> str:
 
 
 def towards_client(vendor: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """What is not ASCII stays here: bytes that are no UTF-8 cannot be written again, and nobody reads them."""
     headers: dict[str, str] = {}
     for name, value in vendor:
         low = name.lower()
-        if low in ANSWER or low.startswith(ANSWER_PREFIXES):
+        if (low in ANSWER or low.startswith(ANSWER_PREFIXES)) and value.isascii():
             headers[low] = value
     return headers
 
