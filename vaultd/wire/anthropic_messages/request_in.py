@@ -128,7 +128,9 @@ def _tool(tool: Any, request: Request) -> None:
     if kind in ("", "custom"):
         if not name:
             raise Misread("name")
-        extra: Extra = {key: value for key, value in tool.items() if key not in _TOOL}
+        extra: Extra = {}
+        if not _TOOL.issuperset(tool):
+            extra = {key: value for key, value in tool.items() if key not in _TOOL}
         strict = tool.get("strict")
         request.tools.append(
             Tool(
