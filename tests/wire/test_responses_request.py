@@ -328,3 +328,10 @@ def test_a_users_name_that_is_too_long_for_the_api_is_lost() -> None:
     assert written(asked(user="CANARY" * 10))[0]["user"] == "CANARY" * 10
     members, lost = written(asked(user="CANARY" * 11))
     assert "user" not in members and lost == ["user"]
+
+
+def test_what_anthropic_calls_strict_is_not_what_the_api_does() -> None:
+    tools = [Tool(name="f", schema={"type": "object"}, strict=True)]
+    assert written(asked(tools=tools))[0]["tools"][0]["strict"] is True
+    members, lost = written(Request(format="anthropic-messages", model="m", tools=tools))
+    assert members["tools"][0]["strict"] is False and lost == ["tools.strict"]

@@ -140,7 +140,7 @@ def _format(output: Output) -> dict[str, Any]:
 
 
 def _tools(request: Request, names: Names, lost: Loss) -> list[dict[str, Any]]:
-    tools = [_tool(tool, names) for tool in request.tools]
+    tools = [_tool(tool, request, names, lost) for tool in request.tools]
     for hosted in request.hosted:
         declared = _hosted(hosted, lost)
         if declared is not None:
@@ -148,7 +148,7 @@ def _tools(request: Request, names: Names, lost: Loss) -> list[dict[str, Any]]:
     return tools
 
 
-def _tool(tool: Tool, names: Names) -> dict[str, Any]:
+def _tool(tool: Tool, request: Request, names: Names, lost: Loss) -> dict[str, Any]:
     told: dict[str, Any] = {"type": tool.kind, "name": names.send(tool.name)}
     if tool.description:
         told["description"] = tool.description
@@ -158,7 +158,9 @@ def _tool(tool: Tool, names: Names) -> dict[str, Any]:
         return told
     told["parameters"] = objectified(tool.schema)
     # Said, for the API takes silence for true and then refuses a schema with optional properties.
-    told["strict"] = bool(tool.strict)
+    told["strict"] = bool(tool.strict) and request.format != "anthropic-messages"
+    if tool.strict and not told["strict"]:
+        lost.add("tools.strict")  # Anthropic's lets properties be optional, which this one refuses
     return told
 
 
