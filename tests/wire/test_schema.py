@@ -190,6 +190,11 @@ values = st.recursive(
 )
 
 
+@pytest.mark.parametrize("kind", ["array", "string", "OBJECT", None, ["object", "null"]])
+def test_a_tool_takes_an_object_whatever_its_schema_calls_it(kind: Any) -> None:
+    assert objectified({"type": kind}) == {"type": "object", "properties": {}}
+
+
 @given(st.dictionaries(keywords, values, max_size=6))
 def test_whatever_a_schema_holds_it_is_read_and_not_touched(schema: dict[str, Any]) -> None:
     before = copy.deepcopy(schema)

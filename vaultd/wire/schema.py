@@ -71,8 +71,7 @@ def objectified(schema: Any) -> Schema:
         root = _merged(root, schema, set())
     if "$schema" in root:
         root = {key: value for key, value in root.items() if key != "$schema"}
-    kind = root.get("type")
-    if not isinstance(kind, str):
+    if root.get("type") != "object":
         root = {**root, "type": "object"} if "type" in root else {"type": "object", **root}
     filled = _filled(root, 0)
     return filled if isinstance(filled, dict) else root
