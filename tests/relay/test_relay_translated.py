@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import logging
 from typing import Any
 
 import pytest
 import zstandard
 from stand_in import ONE_OF_EACH, TWO, Serve, Vendor, stream, whole
+
+from vaultd.net.logs import Line
 
 MESSAGES = b'{"model":"m-chat","max_tokens":64,"stream":true,"messages":[{"role":"user","content":"Hi"}]}'
 ASKED_WHOLE = MESSAGES.replace(b'"stream":true,', b"")
@@ -69,13 +72,18 @@ async def test_a_whole_answer_is_asked_for_whole(serve: Serve, vendor: Vendor) -
     assert not sent(vendor).get("stream")
 
 
-async def test_what_the_vendor_has_no_word_for_is_named_logged_and_counted(serve: Serve, vendor: Vendor) -> None:
+async def test_what_the_vendor_has_no_word_for_is_named_logged_and_counted(
+    serve: Serve, vendor: Vendor, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "vaultd.relay")
     relayed = await serve()
     vendor.usual = whole(CHAT)
     asked = json.loads(ASKED_WHOLE) | {"top_k": 7, "container": "c"}
     _, _, headers = await relayed.ask("/v1/messages", json.dumps(asked).encode())
     assert "container" in headers["x-vaultd-dropped"].split(", ")
     assert b'field="container"' in relayed.house.metrics.render([], {}, 0.0)
+    (line,) = [Line().format(record) for record in caplog.records if record.name == "vaultd.relay"]
+    assert "container" in line.partition("dropped=")[2]
 
 
 async def test_what_a_hook_takes_out_again_is_a_loss_too(serve: Serve, vendor: Vendor) -> None:

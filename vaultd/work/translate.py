@@ -19,7 +19,6 @@ from vaultd.vault.credential import Credential
 from vaultd.wire import sse, thinking, tokens
 from vaultd.wire.custom import Unwrap
 from vaultd.wire.draft import Fresh
-from vaultd.wire.folding import unfold
 from vaultd.wire.formats import CLIENTS, COUNTING, VENDORS, Reading, Writing
 from vaultd.wire.ir import Answer, Event, Reasoning, Request, Stamp
 from vaultd.wire.loss import Loss
@@ -208,17 +207,13 @@ class Translated:
     def counted(self, body: bytes) -> bytes:
         """The vendor's count in the client's words. Raises Refusal 502."""
         unwrapped = _composed(self.changes)
-        tokens_ = COUNTING[self.format].read_count(unwrapped(body) if unwrapped else body)
-        return COUNTING[_counting(self._request)].write_count(tokens_)
+        count = COUNTING[self.format].read_count(unwrapped(body) if unwrapped else body)
+        return COUNTING[_counting(self._request)].write_count(count)
 
 
 def estimated(request: Request) -> bytes:
     """A count made here, in the client's words."""
     return COUNTING[_counting(request)].write_count(tokens.estimate(request))
-
-
-def events_of(answer: Answer) -> list[Event]:
-    return unfold(answer)
 
 
 def _counting(request: Request) -> FormatName:
