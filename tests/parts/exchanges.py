@@ -322,6 +322,9 @@ def requests(draw: st.DrawFn, fmt: str) -> Request:
 @st.composite
 def answers(draw: st.DrawFn, fmt: str) -> Answer:
     parts = draw(_said(fmt))
+    for at, part in enumerate(parts):
+        if isinstance(part, Search):
+            part.id += f"_{at}"  # no vendor gives one id to two searches
     others: list[Variant] = []
     if fmt in {"openai-chat", "gemini", ANY}:
         count = draw(st.sampled_from([0, 0, 0, 1, 2]))

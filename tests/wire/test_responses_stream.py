@@ -552,3 +552,10 @@ def test_whatever_a_vendor_sends_is_events_in_order(events: list[Said]) -> None:
             closed |= {each.block} if isinstance(each, Close) else set()
     assert isinstance(said[-1], Fail) or opened == closed
     grammar.writer(ASKED, STAMP, Loss()).feed(said)
+
+
+def test_two_searches_of_one_id_are_two_items() -> None:
+    twice = Answer(parts=[Search("srvtoolu_1", "a"), Search("srvtoolu_1", "b")])
+    told = msgspec.json.decode(grammar.write_answer(twice, ASKED, STAMP, Loss()))["output"]
+    assert [item["action"]["query"] for item in told] == ["a", "b"]
+    assert len({item["id"] for item in told}) == 2

@@ -124,6 +124,8 @@ class Items:
         self._request = request
         self._token = stamp.token[:_LONGEST_TOKEN]
         self._lost = lost
+        #: Where each search was told: an id that a vendor gives twice is told once.
+        self._searches: dict[str, int] = {}
 
     def of(self, part: Part, at: int, status: str) -> list[Item]:
         """The items that tell `part`, the first at place `at`."""
@@ -228,8 +230,9 @@ class Items:
             action = {"type": "search", "query": search.query}
             if search.found:
                 action["sources"] = [{"type": "url", "url": found.url} for found in search.found]
+        known = search.id and self._searches.setdefault(search.id, at) == at
         return {
-            "id": f"ws_{search.id or f'{self._token}_{at}'}",
+            "id": f"ws_{search.id if known else f'{self._token}_{at}'}",
             "type": "web_search_call",
             "status": "completed",
             "action": action,
