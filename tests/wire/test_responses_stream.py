@@ -475,6 +475,9 @@ some_parts: Final[st.SearchStrategy[Part]] = st.one_of(
 @st.composite
 def answers(draw: st.DrawFn) -> Answer:
     found = draw(st.lists(some_parts, max_size=5))
+    for at, part in enumerate(found):
+        if isinstance(part, Search):
+            part.id += f"_{at}"  # two of one id are told with two
     reason = draw(st.sampled_from(["length", "filter", "tool" if any(isinstance(p, Call) for p in found) else "stop"]))
     return Answer(id="resp_1", model="alias", created=5, parts=found, reason=reason, usage=USAGE)
 
