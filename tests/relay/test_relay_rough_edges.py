@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
@@ -159,3 +160,21 @@ async def test_one_that_has_heard_nothing_at_all_gets_its_status(serve: Serve, v
 
 async def silent(_request: web.Request) -> web.StreamResponse:
     return await asyncio.get_running_loop().create_future()
+
+
+async def test_thr_15_a_stream_that_has_begun_holds_no_body(serve: Serve, vendor: Vendor) -> None:
+    """Forty streams of 8 MB each would be more than all bodies together may be, were they held to the end."""
+    relayed = await serve()
+    go = asyncio.Event()
+    begun = b'data: {"choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
+    vendor.usual = stream(begun, go, b"data: [DONE]\n\n")
+    body = json.dumps({"model": "m-chat", "stream": True, "messages": [{"role": "user", "content": "x" * 2**23}]})
+    async with AsyncExitStack() as stack:
+        answers = []
+        for _ in range(40):
+            answer = await stack.enter_async_context(relayed.post(CHAT, body.encode()))
+            assert answer.status == 200
+            assert await answer.content.readuntil(b"\n\n") == begun
+            answers.append(answer)
+        go.set()
+        assert [await answer.read() for answer in answers] == [b"data: [DONE]\n\n"] * 40

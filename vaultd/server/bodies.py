@@ -41,6 +41,17 @@ class Bodies:
         self.held -= size
 
 
+class Held:
+    """What one request holds of it, to be given back once: when its answer begins, or when it has none."""
+
+    def __init__(self, bodies: Bodies, size: int) -> None:
+        self._bodies, self._size = bodies, size
+
+    def give(self) -> None:
+        self._bodies.give(self._size)
+        self._size = 0
+
+
 async def read(request: web.Request, bodies: Bodies) -> bytes:
     """The whole body, inflated. What was taken from `bodies` is `len` of it, and the caller's to give back.
 

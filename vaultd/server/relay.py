@@ -66,17 +66,17 @@ class Desk:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             body = await bodies.read(request, self._bodies)
-            size, story = len(body), Story()
+            held, story = bodies.Held(self._bodies, len(body)), Story()
             try:
                 if fmt == "gemini":
                     ask = _gemini(request, body, envelope=envelope)
                 else:
                     ask = _plain(request, body, fmt, count, completions)
                 del body  # the relay lets go of it before the answer ends
-                client = _Client(request)
+                client = _Client(request, held.give)
                 whole = await self._relay.serve(ask, client, story)
             finally:
-                self._bodies.give(size)
+                held.give()
                 request[PROVIDER] = story.provider
             if whole is None:
                 return client.response
@@ -145,8 +145,10 @@ _UNOPENED: Final = _Stream()
 class _Client:
     """The client of one request, for `work.relay` to answer."""
 
-    def __init__(self, request: web.Request) -> None:
+    def __init__(self, request: web.Request, begun: Callable[[], None] = lambda: None) -> None:
         self._request = request
+        #: Called once the request is needed no more.
+        self.begun = begun
         self.opened = False
         self.response: web.StreamResponse = _UNOPENED
 

@@ -310,6 +310,9 @@ class _Client:
         if last:
             await self.write(last)
 
+    def begun(self) -> None:
+        """What was asked is kept: the next request may add to it."""
+
     def abort(self) -> None:
         self.trouble = self.trouble or "the vendor broke off its answer"
 

@@ -39,6 +39,10 @@ class Client(Sink, Protocol):
 
     async def open(self, status: int, headers: Mapping[str, str]) -> None: ...
 
+    def begun(self) -> None:
+        """The answer has begun: the request itself is needed no more."""
+        ...
+
     def abort(self) -> None:
         """Cuts the connection: an answer that has no way to say that it is broken must not look whole."""
         ...

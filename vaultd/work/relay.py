@@ -180,6 +180,7 @@ class Relay:
             if ask.action == "stream":
                 ask.release()
                 ready.errand.release()
+                client.begun()
             broken, story.usage = await streamed(ready, face, client, silence, idle)
             if broken is not None:
                 story.status = broken.status
@@ -211,6 +212,7 @@ class Relay:
             silence.flowing(ready.answer)
             ask.release()
             errand.release()
+            client.begun()
             broken = await telling.stream(told, client, silence)
             if broken is not None:
                 story.status = broken.status
