@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from vaultd.wire.fault import LONGEST
 from vaultd.wire.refusal import Refusal
 from vaultd.wire.sse import data_of
 
@@ -94,8 +95,6 @@ class _Event(msgspec.Struct):
 
 _chunk: Final = msgspec.json.Decoder(_Chunk)
 _event: Final = msgspec.json.Decoder(_Event)
-#: A vendor's text goes into a client's error, and is for people.
-_LONGEST: Final = 4000
 #: In seconds: who says so much says nothing.
 _CENTURY: Final = 100 * 365 * 86400
 #: What a member of a delta is worth when it says nothing.
@@ -157,7 +156,7 @@ def failure(data: bytes) -> Refusal | None:
 
 def _refusal(error: Mapping[str, Any]) -> Refusal:
     message, code = error.get("message"), error.get("code")
-    message = message[:_LONGEST] if isinstance(message, str) and message else "the vendor failed and gave no reason"
+    message = message[:LONGEST] if isinstance(message, str) and message else "the vendor failed and gave no reason"
     named = (error.get(name) for name in ("code", "status", "type"))
     status = next((known for name in named if isinstance(name, str) and (known := _STATUS.get(name.lower()))), 0)
     if not status and isinstance(code, int) and 400 <= code < 600:

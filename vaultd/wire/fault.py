@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from vaultd.wire.refusal import Refusal
 
 #: A vendor's text goes into a client's error, and is for people.
-_LONGEST = 4000
+LONGEST: Final = 4000
 
 
 def told(status: int, body: bytes, retry_after: float | None = None) -> Refusal | None:
@@ -32,7 +32,7 @@ def told(status: int, body: bytes, retry_after: float | None = None) -> Refusal 
     if not message:
         message = _json(error or said.get("detail")) or f"the vendor answered with status {status}"
     code = inner.get("code")
-    return Refusal(status, "upstream", message[:_LONGEST], retry_after, code if isinstance(code, str) else "")
+    return Refusal(status, "upstream", message[:LONGEST], retry_after, code if isinstance(code, str) else "")
 
 
 def _text(value: Any) -> str:

@@ -207,7 +207,7 @@ class Attempts:
             return Failed(NETWORK, Refusal(504, "upstream", f"{url.raw_host} did not answer in time"))
         except BROKEN as error:
             return Failed(NETWORK, Refusal(502, "upstream", str(answer.broken(error) if answer else error)))
-        except (ProtocolError, Misconfigured) as error:
+        except Misconfigured as error:
             return Failed(NETWORK, Refusal(502, "upstream", str(error)))
         finally:
             if answer is not None and not ready:

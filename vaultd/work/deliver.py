@@ -71,7 +71,7 @@ async def folded(ready: Ready, idle: float) -> bytes:
                 raise TooLong
             if (answer := fold.feed(frames.feed(chunk))) is not None:
                 return answer
-            chunk = await _read(ready.answer, idle)
+            chunk = await read_within(ready.answer, idle)
     except BROKEN as error:
         raise Refusal(502, "upstream", str(ready.answer.broken(error))) from None
     except TooLong:
@@ -100,7 +100,7 @@ async def streamed(
         pump = Pump(face, answer, ready.errand.changes, silence)
         return await pump.run(ready.first, client), pump.usage()
     if silence is not None:
-        silence.stop()  # `_read` has a limit of its own
+        silence.stop()  # `read_within` has a limit of its own
     changes = () if "content-encoding" in headers else ready.errand.changes
     return await _passed(answer, ready.first, client, changes, idle), None
 
@@ -117,7 +117,7 @@ async def _passed(
             chunk = _changed(await _gathered(answer, chunk, idle), changes)
         while chunk:
             await client.write(chunk)
-            chunk = await _read(answer, idle)
+            chunk = await read_within(answer, idle)
     except BROKEN as error:
         client.abort()
         return Refusal(502, "upstream", str(answer.broken(error)))
@@ -125,7 +125,7 @@ async def _passed(
     return None
 
 
-async def _read(answer: Answer, idle: float) -> bytes:
+async def read_within(answer: Answer, idle: float) -> bytes:
     """The next bytes, where no `Silence` watches the vendor."""
     try:
         with Deadline(idle):
@@ -136,7 +136,7 @@ async def _read(answer: Answer, idle: float) -> bytes:
 
 async def _gathered(answer: Answer, first: bytes, idle: float) -> bytes:
     pieces, size = [first], len(first)
-    while piece := await _read(answer, idle):
+    while piece := await read_within(answer, idle):
         pieces.append(piece)
         size += len(piece)
         if size > FRAME_LIMIT:

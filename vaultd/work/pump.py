@@ -73,22 +73,16 @@ class Pump:
         rest = self._frames.rest()
         if not any(piece.rfind(end) >= 0 for end in self._face.ENDINGS for piece in (*reversed(self._tail), rest)):
             return await self._broken(ProtocolError(f"{self._answer.host} ended its answer in the middle"), sink, whole)
-        await self._hush()
+        await self._silence.hush()
         await sink.end(whole + rest)
         return None
 
     async def _broken(self, error: VaultdError, sink: Sink, whole: bytes = b"") -> Refusal:
         """What is half sent is left out: the client gets whole frames, then the reason."""
         refusal = error if isinstance(error, Refusal) else Refusal(502, "upstream", str(error))
-        await self._hush()
+        await self._silence.hush()
         await sink.end(whole + self._face.error_event(refusal, b"".join(self._tail)))
         return refusal
-
-    async def _hush(self) -> None:
-        """No comment after the end, and none in the middle of it."""
-        self._silence.stop()
-        if self._silence.comment is not None:
-            await self._silence.comment
 
     def _take(self, chunk: bytes) -> bytes:
         whole = self._frames.feed(chunk)

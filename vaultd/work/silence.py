@@ -74,6 +74,12 @@ class Silence:
             self._timer.cancel()
             self._timer = None
 
+    async def hush(self) -> None:
+        """No comment after the end, and none in the middle of it."""
+        self.stop()
+        if self.comment is not None:
+            await self.comment
+
     def break_off(self, reason: str) -> None:
         """Ends the vendor's part: what waits for it hears `reason`; before its first event that is the whole task."""
         if self._answer is not None:

@@ -20,7 +20,7 @@ from vaultd.wire.refusal import Refusal
 from vaultd.wire.usage import Usage
 from vaultd.work.attempt import Ready, Whole
 from vaultd.work.deadline import Deadline
-from vaultd.work.deliver import LONGEST_FOLD
+from vaultd.work.deliver import LONGEST_FOLD, read_within
 from vaultd.work.pump import Sink
 from vaultd.work.silence import Silence
 from vaultd.work.translate import Translated
@@ -67,7 +67,7 @@ class Telling:
         write = self._errand.writer(self.lost)
         if told is None:
             return await self._events(write, sink, silence)
-        await _hush(silence)
+        await silence.hush()
         self.usage = told.usage
         await sink.end(write(unfold(told)))
         return None
@@ -83,7 +83,7 @@ class Telling:
         try:
             fold.feed(ready.events)
             while not fold.ended:
-                chunk = await self._read()
+                chunk = await read_within(self._answer, self._idle)
                 size += len(chunk)
                 if size > LONGEST_FOLD:
                     raise TryLater(f"{self._answer.host} sent an answer of endless length")
@@ -118,7 +118,7 @@ class Telling:
             events = reading.feed(chunk) if chunk else reading.end()
 
     async def _ended(self, last: End | Fail, out: bytes, sink: Sink, silence: Silence) -> Refusal | None:
-        await _hush(silence)
+        await silence.hush()
         await sink.end(out)
         if isinstance(last, Fail):
             return last.refusal
@@ -134,18 +134,3 @@ class Telling:
                     pass
         except (*BROKEN, TimeoutError):
             return
-
-    async def _read(self) -> bytes:
-        """The next bytes, where no `Silence` watches the vendor."""
-        try:
-            with Deadline(self._idle):
-                return await self._answer.read()
-        except TimeoutError:
-            raise TryLater(f"{self._answer.host} fell silent in the middle of its answer") from None
-
-
-async def _hush(silence: Silence) -> None:
-    """No comment after the end, and none in the middle of it."""
-    silence.stop()
-    if silence.comment is not None:
-        await silence.comment

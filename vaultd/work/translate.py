@@ -185,8 +185,11 @@ class Translated:
 
     def read(self, body: bytes) -> Answer:
         """The vendor's whole answer. Raises Refusal 502."""
-        unwrapped = _composed(self.changes)
-        return VENDORS[self.format].read_answer(unwrapped(body) if unwrapped else body, self._names)
+        return VENDORS[self.format].read_answer(self._unwrapped(body), self._names)
+
+    def _unwrapped(self, body: bytes) -> bytes:
+        unwrap = _composed(self.changes)
+        return unwrap(body) if unwrap else body
 
     def told(self, answer: Answer) -> Answer:
         """What the client is to be told of it."""
@@ -206,8 +209,7 @@ class Translated:
 
     def counted(self, body: bytes) -> bytes:
         """The vendor's count in the client's words. Raises Refusal 502."""
-        unwrapped = _composed(self.changes)
-        count = COUNTING[self.format].read_count(unwrapped(body) if unwrapped else body)
+        count = COUNTING[self.format].read_count(self._unwrapped(body))
         return COUNTING[_counting(self._request)].write_count(count)
 
 

@@ -1,5 +1,5 @@
-"""What the operator and the model's name ask for: `payload.default|override`, and the effort of an alias such as
-`gpt-5-high`. Not named in any manifest: these hold for every vendor."""
+"""What the operator asks for: `payload.default|override`. Not named in any manifest: these rules hold for every
+vendor."""
 
 from __future__ import annotations
 
@@ -19,19 +19,7 @@ _PROTOCOLS: Final[dict[FormatName, frozenset[str]]] = {
     "anthropic-messages": frozenset({"claude", "anthropic", "anthropic-messages"}),
     "gemini": frozenset({"gemini", "gemini-cli"}),
 }
-#: Where each format keeps the effort; Gemini has budgets, which its models state themselves.
-_EFFORT: Final[dict[FormatName, Sequence[str]]] = {
-    "openai-chat": ("reasoning_effort",),
-    "openai-responses": ("reasoning", "effort"),
-    "anthropic-messages": ("output_config", "effort"),
-}
 _STEP: Final = re.compile(r"(?:\\.|[^.\\])+")
-
-
-def ask_effort(body: Body, fmt: FormatName, effort: str) -> None:
-    path = _EFFORT.get(fmt)
-    if effort and path:
-        _set(body, path, effort, only_missing=False)
 
 
 def apply_payload(body: Body, fmt: FormatName, names: Iterable[str], payload: Payload) -> None:
