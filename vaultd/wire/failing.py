@@ -154,6 +154,11 @@ def failure(data: bytes) -> Refusal | None:
     return _refusal(error if isinstance(error, dict) else {"message": error})
 
 
+def refused(data: bytes) -> Refusal:
+    """The refusal in data that is known to report an error, whatever it says."""
+    return failure(data) or _refusal({})
+
+
 def _refusal(error: Mapping[str, Any]) -> Refusal:
     message, code = error.get("message"), error.get("code")
     message = message[:LONGEST] if isinstance(message, str) and message else "the vendor failed and gave no reason"
@@ -181,7 +186,7 @@ def _named(frame: bytes) -> Verdict:
         return "hold"
     if name not in _FAILURES:
         return (failure(data) if not found else None) or "go"
-    return failure(data or data_of(frame)) or _refusal({})
+    return refused(data or data_of(frame))
 
 
 def _chat(frame: bytes) -> Verdict:

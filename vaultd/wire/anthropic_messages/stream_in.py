@@ -102,8 +102,7 @@ class Reader:
             self._over = True
             self._told.end(out)
         elif kind == "error" or (not kind and said.error):
-            refusal = failing.failure(data)
-            out += self._failed(refusal or Refusal(502, "upstream", "the vendor failed and gave no reason"))
+            out += self._failed(failing.refused(data))
 
     def _failed(self, refusal: Refusal) -> list[Event]:
         self._over = True

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from vaultd.wire import sse
-from vaultd.wire.failing import failure
+from vaultd.wire.failing import refused
 from vaultd.wire.gemini import sealed
 from vaultd.wire.gemini.chunk import Candidate, Chunk, Count, decoded, reason_of
 from vaultd.wire.gemini.grounding import citations_of, search_of, sources_of
@@ -131,7 +131,7 @@ class Reading:
                 self._first = data
             self.take(chunk, out)
         elif chunk is not None:
-            self._failed(out, failure(data) or Refusal(502, "upstream", "the vendor failed and gave no reason"))
+            self._failed(out, refused(data))
         elif data.strip() != b"[DONE]":
             self._failed(out, Refusal(502, "upstream", "the vendor sent an event that is no JSON object"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from vaultd.wire.failing import failure
+from vaultd.wire.failing import refused
 from vaultd.wire.ir import Begin, Citation, Close, Delta, End, Event, Fail, Opaque, Open, Part, Reason, Text, Thinking
 from vaultd.wire.names import Names
 from vaultd.wire.openai_chat.calls_in import Calls
@@ -74,7 +74,7 @@ class Reader:
             self._fail(refusal, events)
             return events
         if chunk.error:
-            self._fail(_failure(body), events)
+            self._fail(refused(body), events)
         elif not chunk.choices:
             self._fail(Refusal(502, "upstream", "the vendor's answer holds no answer"), events)
         else:
@@ -108,7 +108,7 @@ class Reader:
 
     def _take(self, chunk: Chunk, data: bytes, events: list[Event]) -> None:
         if chunk.error:
-            self._fail(_failure(data), events)
+            self._fail(refused(data), events)
             return
         if not self._begun:
             self._begin(chunk, events)
@@ -121,7 +121,7 @@ class Reader:
                 choice.take(delta, events)
             word = said.finish_reason
             if word == "error":  # OpenRouter
-                self._fail(_failure(data), events)
+                self._fail(refused(data), events)
                 return
             if word and isinstance(word, str):
                 choice.word = choice.word or word
@@ -315,7 +315,3 @@ def _seal(sealed: list[Any], items: Any) -> None:
 
 def _is_text(item: Any) -> bool:
     return isinstance(item, dict) and item.get("type") == "text" and isinstance(item.get("text"), str)
-
-
-def _failure(data: bytes) -> Refusal:
-    return failure(data) or Refusal(502, "upstream", "the vendor failed and gave no reason")

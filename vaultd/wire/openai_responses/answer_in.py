@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from vaultd.wire import signature
-from vaultd.wire.failing import failure
+from vaultd.wire.failing import refused
 from vaultd.wire.ir import Answer, Call, Citation, Compaction, Media, Opaque, Part, Reason, Search, Text, Thinking
 from vaultd.wire.names import Names
 from vaultd.wire.openai_responses.tools_in import full_name
@@ -37,7 +37,7 @@ def read_answer(body: bytes, names: Names) -> Answer:
         raise Refusal(502, "upstream", "the vendor's answer is not as documented")
     status = text(said, "status") or "completed"
     if status in BROKEN or said.get("error"):
-        raise failure(body) or Refusal(502, "upstream", "the vendor failed and gave no reason")
+        raise refused(body)
     if status not in ENDED or not isinstance(said.get("output"), list):
         raise Refusal(502, "upstream", "the vendor's answer is not as documented")
     answer = Answer(id=text(said, "id"), model=text(said, "model"), created=number(said, "created_at"))

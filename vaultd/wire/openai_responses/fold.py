@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from vaultd.wire.failing import failure
+from vaultd.wire.failing import refused
 from vaultd.wire.refusal import Refusal
 from vaultd.wire.sse import data_of, frames_of
 
@@ -61,7 +61,7 @@ class Fold:
         if event.type == "response.output_item.done":
             self._items.append(event.item)
         elif event.type == "error":
-            raise _failure(data)
+            raise refused(data)
         elif event.type.startswith("response."):
             status = event.type.removeprefix("response.")
             if event.response or status in _FINAL | _BROKEN:
@@ -69,7 +69,7 @@ class Fold:
             if status in _FINAL:
                 return self._whole(event.response)
             if status in _BROKEN:
-                raise _failure(data)
+                raise refused(data)
         return None
 
     def _whole(self, response: msgspec.Raw) -> bytes:
@@ -81,7 +81,3 @@ class Fold:
             return bytes(response)
         members["output"] = msgspec.Raw(b"[" + b",".join(bytes(item) for item in self._items) + b"]")
         return msgspec.json.encode(members)
-
-
-def _failure(data: bytes) -> Refusal:
-    return failure(data) or Refusal(502, "upstream", "the vendor failed and gave no reason")

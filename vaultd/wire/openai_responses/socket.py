@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vaultd.wire.failing import failure
+from vaultd.wire import failing
 from vaultd.wire.members import DELETE, Members
 from vaultd.wire.openai_error import error_object
 from vaultd.wire.refusal import Refusal
@@ -219,7 +219,7 @@ class Telling:
         elif event.type in _TERMINAL:
             self._end(event.response)
         elif event.type == "error":
-            failed = failure(data) or Refusal(502, "upstream", "the vendor failed and gave no reason")
+            failed = failing.refused(data)
             return refused(failed, self._lane, event.sequence_number)
         return _in_lane(data, self._lane)
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from vaultd.wire.failing import failure
+from vaultd.wire.failing import failure, refused
 from vaultd.wire.ir import Begin, End, Event, Fail
 from vaultd.wire.names import Names
 from vaultd.wire.openai_responses.answer_in import BROKEN, ENDED, Said, mapping, number, text
@@ -107,8 +107,7 @@ class Reader:
             return
         kind = text(event, "type")
         if kind == "error" or (not kind and event.get("error")):
-            refusal = failure(data)
-            self._out.append(self._failed("the vendor failed and gave no reason") if not refusal else Fail(refusal))
+            self._out.append(Fail(refused(data)))
             self._over = True
         elif kind.startswith("response."):
             response = mapping(event, "response")
