@@ -20,7 +20,14 @@ class VaultdError(Exception):
 
 
 class Misconfigured(VaultdError):
-    """A file, key or option is wrong. The message names file, key and the nearest right one."""
+    """A file, key or option is wrong. The message names file, key and the nearest right one.
+
+    `code`: what `doctor` calls the fault, for scripts (`health`); messages are for people and change.
+    """
+
+    def __init__(self, message: str, *, code: str = "configuration") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class SignInRequired(VaultdError):

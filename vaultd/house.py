@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from vaultd.catalog.load import load, shipped_folder
@@ -33,6 +34,7 @@ from vaultd.work import watch
 from vaultd.work.metrics import Metrics
 from vaultd.work.plan import Pool
 from vaultd.work.renew import Renewer
+from vaultd.work.renewal import renew
 from vaultd.work.tasks import Tasks
 
 _log = logging.getLogger("vaultd.house")
@@ -192,7 +194,7 @@ async def build(
     renewer = Renewer(
         owner,
         lambda: house.catalog,
-        client.send,
+        partial(renew, owner, send=client.send, clock=clock),
         clock,
         on_outcome=lambda _id, provider, outcome: metrics.renewal(provider, outcome),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from vaultd.catalog.models import Catalog
@@ -18,6 +19,7 @@ from vaultd.vault import keyring
 from vaultd.vault.credential import Credential
 from vaultd.vault.owner import Owner
 from vaultd.work.renew import Renewer
+from vaultd.work.renewal import renew
 
 #: A day in 2026, far from 1970 and from every machine's own clock.
 START = 1_790_000_000.0
@@ -88,7 +90,7 @@ class Desk:
         self.renewer = Renewer(
             self.owner,
             lambda: self.catalog,
-            self.send,
+            partial(renew, self.owner, send=self.send, clock=self.clock),
             self.clock,
             chance=lambda: self.chance,
             on_outcome=lambda id, _provider, outcome: self.outcomes.put_nowait((id, outcome)),  # noqa: A006

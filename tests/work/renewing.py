@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sys
+from functools import partial
 from pathlib import Path
 
 from desk import open_vault
@@ -19,13 +20,16 @@ from vaultd.net.client import Client
 from vaultd.net.clock import SystemClock
 from vaultd.sandbox.vendors import overlay
 from vaultd.work.renew import Renewer
+from vaultd.work.renewal import renew
 
 
 async def main(folder: Path, url: str, id: str) -> None:  # noqa: A002
     owner = await open_vault(folder)
     catalog = load(shipped_folder(), None, Config(providers=overlay(url)), "a test")
     client = Client()
-    renewer = Renewer(owner, lambda: catalog, client.send, SystemClock())
+    renewer = Renewer(
+        owner, lambda: catalog, partial(renew, owner, send=client.send, clock=SystemClock()), SystemClock()
+    )
     credential = await renewer.fresh(id)
     sys.stdout.write("ready\n")
     sys.stdout.flush()

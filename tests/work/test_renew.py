@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from vaultd.secret import Secret
 from vaultd.vault.credential import Settings
 from vaultd.vault.envelope import FILE_LIMIT
 from vaultd.work.renew import Renewer
+from vaultd.work.renewal import renew
 from vaultd.work.tasks import Tasks
 
 
@@ -88,7 +90,9 @@ async def test_sec_44_a_disk_that_fills_while_the_vendor_answers_costs_no_token(
         reserved.extend(path.stat().st_blocks * 512 for path in desk.owner.folder.glob("*.tmp"))
         return await send(effect, proxy=proxy)
 
-    renewer = Renewer(desk.owner, lambda: desk.catalog, sends, desk.clock)
+    renewer = Renewer(
+        desk.owner, lambda: desk.catalog, partial(renew, desk.owner, send=sends, clock=desk.clock), desk.clock
+    )
     desk.clock.advance(4000)
     await renewer.fresh(credential.id)
 

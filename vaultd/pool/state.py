@@ -27,14 +27,26 @@ _MARKS: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one try at a vendor came to: its status, 0 where no answer came. `retry_after`: the seconds it asked for."""
+    """What one try at a vendor came to: its status, 0 where no answer came. `retry_after`: the seconds it asked for.
+
+    The status is what the answer counts as, which a manifest may know better than the vendor's number says
+    (`api.refusals`). `own`: a client error that is about this credential and not the request, such as a model this
+    account may not use. `why`: the vendor's reason in a few words for people, never its body.
+    """
 
     status: int
     retry_after: float | None = None
+    why: str = ""
+    own: bool = False
 
     @property
     def ok(self) -> bool:
         return 200 <= self.status < 400
+
+    @property
+    def passes_on(self) -> bool:
+        """True where the next credential may fare better."""
+        return self.own or self.status in FAILOVER
 
 
 OK: Final = Outcome(200)
@@ -47,8 +59,22 @@ ANOTHER_ROUND: Final = frozenset({0, 403, 408, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """One way in which a credential serves a model: by one of its projects, under one of the model's ids. A quota of
+    one says nothing of the others, so each is set aside on its own, as `slot`."""
+
+    model: Model
+    project: str = ""
+
+    @property
+    def slot(self) -> str:
+        return f"{self.model.id} in {self.project}" if self.project else self.model.id
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
-    """One credential that serves one model in one format."""
+    """One credential that serves one model in one format. `variants`: in the order in which a 429 moves on to the next;
+    none stands for `model` alone. `parallel`: requests it may have under way, 0 any number."""
 
     id: str
     provider: Provider
@@ -56,6 +82,9 @@ class Member:
     priority: int = 0
     #: True where the vendor speaks the client's own format.
     native: bool = True
+    weight: int = 1
+    parallel: int = 0
+    variants: tuple[Variant, ...] = ()
 
     @property
     def key(self) -> Key:

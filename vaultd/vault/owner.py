@@ -29,6 +29,7 @@ from vaultd.errors import Misconfigured, TryLater
 from vaultd.vault.credential import Credential, Settings, file_stem
 from vaultd.vault.envelope import TOKEN
 from vaultd.vault.keyring import Keyring
+from vaultd.vault.ledger import Intent
 from vaultd.vault.look import GONE, Look, look
 from vaultd.vault.store.files import FileStore, Stamp
 
@@ -46,6 +47,18 @@ class Lease:
     @property
     def current(self) -> Credential | None:
         return self._owner.get(self.id)
+
+    @property
+    def intent(self) -> Intent | None:
+        """A renewal that somebody began and nobody ended: its outcome is unknown."""
+        return None
+
+    async def intend(self, endpoint: str, *, boot: float, wall: float) -> None:
+        """From here on a renewal of `current` may be under way, whatever becomes of this process. Durable when it
+        returns; the next `put` ends it. Raises TryLater where it cannot be written: then nothing may be sent."""
+
+    async def resolve(self) -> None:
+        """The renewal ended without a new token, and the old one was not spent: nothing is to be settled."""
 
     async def put(self, credential: Credential) -> Credential:
         """Makes it the credential, one generation up. Ends before a cancellation of the caller does.
@@ -108,6 +121,10 @@ class Owner:
     def troubles(self) -> Mapping[str, str]:
         """Credential id → why what is used is not, or may not be, what is on disk."""
         return self._unreadable | self._uncommitted
+
+    def unsettled(self) -> frozenset[str]:
+        """Credentials whose last renewal was begun and never ended, as far as this process has seen."""
+        return frozenset()
 
     def changed(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls back, on the loop, after each new snapshot. The answer unsubscribes."""

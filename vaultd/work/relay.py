@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import msgspec
 
 from vaultd.net.logs import Told
-from vaultd.pool.state import FAILOVER, OK, Outcome
+from vaultd.pool.state import OK, Outcome
 from vaultd.wire.formats import FORMATS, Face
 from vaultd.wire.refusal import Refusal
 from vaultd.wire.usage import Usage
@@ -152,7 +152,7 @@ class Relay:
                 if not isinstance(told, Failed):
                     return told
                 last = told.last_word
-                if outcome.status not in FAILOVER:
+                if not outcome.passes_on:
                     return _last_word(last, story, client)
             if not plan.again():
                 break

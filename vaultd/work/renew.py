@@ -21,8 +21,7 @@ from vaultd.secret import Secret
 from vaultd.vault.credential import Credential
 from vaultd.vault.owner import Owner
 from vaultd.work import due
-from vaultd.work.drive import Sender
-from vaultd.work.renewal import Renewal, renew, sign_in_again
+from vaultd.work.renewal import Order, Renew, Renewal, fingerprint, sign_in_again
 from vaultd.work.tasks import Tasks
 
 _log = logging.getLogger("vaultd.renew")
@@ -56,7 +55,7 @@ class Renewer:
         self,
         owner: Owner,
         catalog: Callable[[], Catalog],
-        send: Sender,
+        renew: Renew,
         clock: Clock,
         *,
         chance: Callable[[], float] = random.random,
@@ -64,7 +63,7 @@ class Renewer:
     ) -> None:
         self._owner = owner
         self._catalog = catalog
-        self._send = send
+        self._renew = renew
         self._clock = clock
         self._chance = chance
         self._on_outcome = on_outcome
@@ -241,14 +240,7 @@ class Renewer:
     async def _fly(self, seen: Credential, rejected: Secret | None) -> Credential | VaultdError:
         """One renewal, noted and told whatever becomes of it."""
         try:
-            renewal = await renew(
-                self._owner,
-                seen.id,
-                self._provider,
-                send=self._send,
-                clock=self._clock,
-                wanted=lambda current: self._still_wanted(current, rejected),
-            )
+            renewal = await self._renew(self._order(seen, rejected))
         except VaultdError as error:
             self._failed(seen, error)
             return error
@@ -262,12 +254,9 @@ class Renewer:
             del self._flights[seen.id]
             self.wake()
 
-    def _still_wanted(self, current: Credential, rejected: Secret | None) -> bool:
-        """Asked under the lease, of what is on disk."""
-        if rejected is not None:
-            return current.bearer == rejected
-        standing = self._standing(current)
-        return standing.life is not None and self._clock.boot() >= standing.life.due
+    def _order(self, seen: Credential, rejected: Secret | None) -> Order:
+        refused = fingerprint(rejected) if rejected is not None else ""
+        return Order(seen.id, self._provider(seen), seen.generation, refused)
 
     def _succeeded(self, renewal: Renewal, rejected: Secret | None) -> None:
         credential = renewal.credential

@@ -1,14 +1,18 @@
-"""One renewal: lease → look again → ask the vendor → save → release. When and for whom is `work.renew`'s business.
+"""One renewal: lease → look again → intent → ask the vendor → save → release. When and for whom is `work.renew`'s.
 
-Runs whole or not at all: `work.renew` gives it a task of its own. This is the step that can move into a process of its
-own, for it needs the owner, one manifest and a way to send, and nobody's request.
+Runs whole or not at all: `work.renew` gives it a task of its own. It needs the owner, one manifest and a way to send, and
+nobody's request; what it is asked (`Order`) and what it answers (`Renewal`) are data, so that it can be done by a process
+that outlives a killed daemon (`vaultd.keeper`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
+
+import msgspec
 
 from vaultd.catalog.manifest import Provider
 from vaultd.errors import Misconfigured, SignInRequired, VaultdError
@@ -18,39 +22,74 @@ from vaultd.oauth.grant import after_renewal
 from vaultd.oauth.refresh import refresh
 from vaultd.oauth.tokens import Grant, Tokens
 from vaultd.pool.explain import renewing
+from vaultd.secret import Secret
 from vaultd.vault.credential import Credential, DeadLogin
 from vaultd.vault.owner import Lease, Owner
+from vaultd.work import due
 from vaultd.work.drive import Perform, Sender, drive, unattended
 
 _log = logging.getLogger("vaultd.renew")
 
 
+class Order(msgspec.Struct, frozen=True):
+    """Renew `id`: because the time of its `generation` has come, or because a vendor refused the bearer whose
+    fingerprint is `rejected`. Where the file has moved on, what it holds now is judged by its own stamps."""
+
+    id: str
+    provider: Provider
+    generation: int
+    rejected: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What `renew` came back with. `asked_at`: the boot time just before the vendor was asked; None: it was not."""
+    """What `renew` came back with. `asked_at`: the boot time just before the vendor was asked; None: it was not.
+
+    `skew`: the vendor's clock less ours, in seconds (its `Date`, RFC 9110 §6.6.1); None where it did not say.
+    """
 
     credential: Credential
     asked_at: float | None = None
+    skew: float | None = None
 
 
-async def renew(
-    owner: Owner,
-    id: str,  # noqa: A002
-    provider: Callable[[Credential], Provider],
-    *,
-    send: Sender,
-    clock: Clock,
-    wanted: Callable[[Credential], bool],
-) -> Renewal:
+class Renew(Protocol):
+    """`renew` with its collaborators, or the keeper that does it elsewhere. Raises what `renew` raises."""
+
+    async def __call__(self, order: Order) -> Renewal: ...
+
+
+def fingerprint(secret: Secret) -> str:
+    """Tells one bearer from another where the value itself is not needed."""
+    return hashlib.sha256(secret.reveal().encode()).hexdigest()
+
+
+def wanted(order: Order, current: Credential, *, wall: float, boot: float) -> bool:
+    """Asked under the lease, of what is on disk: does the reason for the order still hold?"""
+    if order.rejected:
+        return current.bearer is not None and fingerprint(current.bearer) == order.rejected
+    if current.generation == order.generation:
+        return True
+    life = due.life(current, order.provider, wall=wall, boot=boot)
+    return life is not None and boot >= life.due
+
+
+async def renew(owner: Owner, order: Order, *, send: Sender, clock: Clock) -> Renewal:
     """The renewed credential; or what is on disk now, where that is no longer `wanted` renewed: somebody was faster.
 
     Raises SignInRequired after the credential was marked dead, and whatever the flow raises.
     """
+    id, vendor = order.id, order.provider  # noqa: A001
     async with owner.leased(id) as lease:
         current = lease.current
-        if current is None or current.dead or current.tokens is None or not wanted(current):
+        wall, boot = clock.now(), clock.boot()
+        if (
+            current is None
+            or current.dead
+            or current.tokens is None
+            or not wanted(order, current, wall=wall, boot=boot)
+        ):
             return Renewal(_alive(current, id))
-        vendor = provider(current)
         perform = _performer(current, send, clock)
         async with lease.room():
             asked_at = clock.boot()
