@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A renewal that was about to leave. `token`: fingerprint of the refresh token; `boot`, `wall`: when, in seconds."""
+    """A renewal that was about to leave. `token`: the refresh token's fingerprint; `boot`, `wall`: when, in seconds."""
 
     generation: int
     token: str

@@ -1,8 +1,8 @@
 """One renewal: lease → look again → intent → ask the vendor → save → release. When and for whom is `work.renew`'s.
 
-Runs whole or not at all: `work.renew` gives it a task of its own. It needs the owner, one manifest and a way to send, and
-nobody's request; what it is asked (`Order`) and what it answers (`Renewal`) are data, so that it can be done by a process
-that outlives a killed daemon (`vaultd.keeper`).
+Runs whole or not at all: `work.renew` gives it a task of its own. It needs the owner, one manifest and a way to send,
+and nobody's request; what it is asked (`Order`) and what it answers (`Renewal`) are data, so that it can be done by a
+process that outlives a killed daemon (`vaultd.keeper`).
 """
 
 from __future__ import annotations
