@@ -22,10 +22,11 @@ class VaultdError(Exception):
 class Misconfigured(VaultdError):
     """A file, key or option is wrong. The message names file, key and the nearest right one.
 
-    `code`: what `doctor` calls the fault, for scripts (`health`); messages are for people and change.
+    `code`: what `doctor` calls the fault (`work.health.codes`); messages are for people and change. Most are about the
+    configuration's text, so that is what they are called unless they say.
     """
 
-    def __init__(self, message: str, *, code: str = "configuration") -> None:
+    def __init__(self, message: str, *, code: str = "config-invalid") -> None:
         super().__init__(message)
         self.code = code
 

@@ -22,6 +22,8 @@ from vaultd.config.model import Compat, Config
 from vaultd.errors import Misconfigured
 
 SHIPPED: Final = "shipped"
+#: What `doctor` calls a manifest that cannot be used.
+_INVALID: Final = "manifest-invalid"
 
 
 def shipped_folder() -> Path:
@@ -60,17 +62,21 @@ class _Draft:
         self.edit_at: dict[str, str] = {}
         #: A key entry's base-url is the operator's word and may be plain http (`config check` reports it).
         self.free_endpoint = False
+        #: It stands in the configuration whole, in no file of its own.
+        self.from_config = origin.startswith("config ")
 
     @classmethod
     def of_file(cls, path: Path, origin: str) -> _Draft:
         try:
             raw = yaml.without_nulls(yaml.load(path.read_bytes(), str(path)))
         except OSError as error:
-            raise Misconfigured(f"{path}: cannot be read: {error.strerror}") from error
+            raise Misconfigured(f"{path}: cannot be read: {error.strerror}", code=_INVALID) from error
+        except Misconfigured as error:
+            raise Misconfigured(str(error), code=_INVALID) from None
         if not isinstance(raw, dict):
-            raise Misconfigured(f"{path}: a manifest is a mapping of keys; see docs/providers.md")
+            raise Misconfigured(f"{path}: a manifest is a mapping of keys; see docs/providers.md", code=_INVALID)
         if raw.get("id") != path.stem:
-            raise Misconfigured(f"{path}: id: must be `{path.stem}`, as the file is named")
+            raise Misconfigured(f"{path}: id: must be `{path.stem}`, as the file is named", code=_INVALID)
         return cls(raw, f"{path}: ", origin)
 
     def finished(self, config: Config) -> Entry:
@@ -97,7 +103,9 @@ class _Draft:
         leaf = path
         while leaf and leaf not in self.edit_at:
             leaf = re.sub(r"(^|[.\[])[^.\[]*$", "", leaf)
-        return Misconfigured(f"{self.edit_at.get(leaf, self.where)}{path}: {message}")
+        in_config = leaf in self.edit_at or self.from_config
+        code = "config-invalid" if in_config else _INVALID
+        return Misconfigured(f"{self.edit_at.get(leaf, self.where)}{path}: {message}", code=code)
 
 
 def _manifests(folder: Path) -> list[Path]:

@@ -51,7 +51,7 @@ def read(env: Mapping[str, str], config_option: str | None = None) -> Loaded:
     """Raises Misconfigured naming file, key and nearest key, or the environment variable."""
     for name, why in _FORBIDDEN_ENV.items():
         if env.get(name):
-            raise Misconfigured(f"{name} is set in the environment: {why}; unset it")
+            raise Misconfigured(f"{name} is set in the environment: {why}; unset it", code="environment-unsafe")
     first = places.find(env, config_option, None)
     warnings: list[str] = []
     config = Config() if first.config_file is None else parse(_text(first), str(first.config_file), warnings)
@@ -93,7 +93,9 @@ def _text(found: Places) -> bytes:
     try:
         return found.config_file.read_bytes()
     except OSError as error:
-        raise Misconfigured(f"{found.config_file}: cannot be read: {error.strerror}") from error
+        raise Misconfigured(
+            f"{found.config_file}: cannot be read: {error.strerror}", code="config-unreadable"
+        ) from error
 
 
 def _read_params_naturally(raw: dict[str, Any]) -> None:
@@ -127,7 +129,8 @@ def _refuse_wrong_keys(config: Config, source: str) -> None:
         if _PLACEHOLDER.fullmatch(key.strip()):
             raise Misconfigured(
                 f"{source}: api-keys[{index}]: is a placeholder from an example and known to everybody; "
-                "remove it (vaultd makes a key) or write one of your own"
+                "remove it (vaultd makes a key) or write one of your own",
+                code="client-key-public",
             )
 
 

@@ -63,7 +63,7 @@ def _config_file(env: Mapping[str, str], option: str | None) -> Path:
         if named:
             path = _expanded(env, named).absolute()
             if not path.exists():
-                raise Misconfigured(f"{path}: no such file, but {by} names it")
+                raise Misconfigured(f"{path}: no such file, but {by} names it", code="config-missing")
             return path
     return _folder(env, "CONFIGURATION_DIRECTORY", "XDG_CONFIG_HOME", ".config") / "config.yaml"
 
@@ -84,7 +84,9 @@ def _home(env: Mapping[str, str]) -> Path:
     try:
         return Path(env["HOME"]) if env.get("HOME") else Path.home()
     except RuntimeError as error:  # a uid without a line in passwd(5), as containers have
-        raise Misconfigured("there is no HOME: set it, or XDG_CONFIG_HOME and XDG_STATE_HOME") from error
+        raise Misconfigured(
+            "there is no HOME: set it, or XDG_CONFIG_HOME and XDG_STATE_HOME", code="home-missing"
+        ) from error
 
 
 def _expanded(env: Mapping[str, str], written: str) -> Path:

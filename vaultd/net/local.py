@@ -115,6 +115,8 @@ def _revived(error: Mapping[str, Any]) -> errors.VaultdError:
     kind = getattr(errors, str(error.get("class")), None)
     if kind is errors.UpstreamRefused:
         return errors.UpstreamRefused(message, status=int(error.get("status", 0)))
+    if kind is errors.Misconfigured and "code" in error:
+        return errors.Misconfigured(message, code=str(error["code"]))
     if isinstance(kind, type) and issubclass(kind, errors.VaultdError):
         return kind(message)
     return errors.VaultdError(message)

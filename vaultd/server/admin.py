@@ -86,12 +86,22 @@ async def _run(house: House, name: str, body: bytes) -> web.Response:
     try:
         answer = await verb(house, args)
     except VaultdError as error:
-        status = {"status": error.status} if isinstance(error, UpstreamRefused) else {}
-        return _refusal(422, type(error).__name__, str(error), status)
+        return _refusal(422, *_told(error))
     except Exception as error:  # noqa: BLE001 - one verb's failure is not the daemon's; its message may quote a secret
         _log.exception("verb failed", extra={"verb": name})
         return _refusal(500, "VaultdError", f"the daemon failed ({type(error).__name__}); look at its log")
     return _json({"answer": answer})
+
+
+def _told(error: VaultdError) -> tuple[str, str, Mapping[str, Any]]:
+    """An error as it crosses the socket: class, message, and what else its class holds for whoever asked."""
+    match error:
+        case UpstreamRefused():
+            return "UpstreamRefused", str(error), {"status": error.status}
+        case Misconfigured():  # the classes below it are the vault's own
+            return "Misconfigured", str(error), {"code": error.code}
+        case _:
+            return type(error).__name__, str(error), {}
 
 
 def _json(value: Mapping[str, Any], status: int = 200) -> web.Response:

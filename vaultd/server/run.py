@@ -111,9 +111,11 @@ async def _bind(
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise Misconfigured(
-                f"port {port} on {host} is taken: stop what holds it, or set `port` or --port"
+                f"port {port} on {host} is taken: stop what holds it, or set `port` or --port", code="port-taken"
             ) from error
-        raise Misconfigured(f"cannot listen on {host}:{port}: {error.strerror}; see `host`") from error
+        raise Misconfigured(
+            f"cannot listen on {host}:{port}: {error.strerror}; see `host`", code="host-unusable"
+        ) from error
 
 
 async def _drain(house: House) -> None:
@@ -133,7 +135,8 @@ def tls_context(house: House) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(tls.cert, tls.key)
     except (OSError, ssl.SSLError) as error:
-        raise Misconfigured(f"tls: {tls.cert} and {tls.key}: {error.strerror or 'no matching PEM pair'}") from error
+        reason = error.strerror or "no matching PEM pair"
+        raise Misconfigured(f"tls: {tls.cert} and {tls.key}: {reason}", code="certificate-unreadable") from error
     return context
 
 

@@ -57,13 +57,22 @@ Recovery = Sequence[ECKey]
 class Refused(Misconfigured):
     """A file is not sealed, not by us, not for this name, or damaged. It is never used, only reported."""
 
+    def __init__(self, message: str, *, code: str = "file-damaged") -> None:
+        super().__init__(message, code=code)
+
 
 class NotSealed(Refused):
     """No sealed file at all: a plain one, or nothing like it."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="file-plaintext")
+
 
 class UnknownKey(Refused):
     """Sealed, but by no key of the ring that was tried."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="file-foreign")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +174,14 @@ def _open(data: bytes, typ: Typ, name: str, ring: Ring, provider: str | None, mi
     if type(generation) is not int or type(binding["v"]) is not int or type(bound) is not str:
         raise Refused("its binding is malformed")
     if message.protected != _header(typ, name, bound, generation) or generation < 0:
-        raise Refused(f"it was sealed under another name than {name} or as another kind: put it back where it was")
+        raise Refused(
+            f"it was sealed under another name than {name} or as another kind: put it back where it was",
+            code="file-renamed",
+        )
     if provider is not None and bound != provider:
         raise Refused(f"it belongs to the provider {bound}, not {provider}")
     if generation < min_generation:
-        raise Refused(f"rolled back: it is generation {generation}, and {min_generation} was seen")
+        raise Refused(f"rolled back: it is generation {generation}, and {min_generation} was seen", code="rolled-back")
     assert message.plaintext is not None
     return Opened(message.plaintext, generation, bound)
 

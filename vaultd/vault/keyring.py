@@ -151,7 +151,8 @@ class Keyring:
     def _create(self) -> None:
         if sealed_files_exist(self.folder):
             raise Misconfigured(
-                f"{self.folder} holds sealed files and no .vault/{FILE}: restore it, nothing else opens them"
+                f"{self.folder} holds sealed files and no .vault/{FILE}: restore it, nothing else opens them",
+                code="keyring-missing",
             )
         key = rootkey.generate()
         self._write(Ring({str(key.kid): key}, str(key.kid), secrets.token_bytes(32), generation=1))
@@ -177,7 +178,9 @@ class Keyring:
         if stamp == self._stamp:
             return
         if stamp is None:
-            raise Misconfigured(f"{self.folder}/.vault/{FILE} is gone: restore it from a backup")
+            raise Misconfigured(
+                f"{self.folder}/.vault/{FILE} is gone: restore it from a backup", code="keyring-missing"
+            )
         try:
             self._ring, self._stamp = self._load(self.root)
         except Misconfigured:
@@ -192,10 +195,12 @@ class Keyring:
         try:
             return _open_ring(data, root.key), stamp
         except Refused as error:
-            why = "is not the key that seals it" if isinstance(error, UnknownKey) else f"does not open it: {error}"
+            wrong = isinstance(error, UnknownKey)
+            why = "is not the key that seals it" if wrong else f"does not open it: {error}"
             if rootkey.is_passphrase_kid(str(root.key.kid)):
-                why = "is wrong, or the keyring is damaged"
-            raise Misconfigured(f"the keyring of {self.folder}: {root.source} {why}") from None
+                wrong, why = True, "is wrong, or the keyring is damaged"
+            code = "key-wrong" if wrong else "keyring-damaged"
+            raise Misconfigured(f"the keyring of {self.folder}: {root.source} {why}", code=code) from None
 
 
 def unlock(
@@ -230,7 +235,9 @@ def passphrase_kid(folder: Path) -> str | None:
     try:
         kids = envelope.kids(_bytes(file)) if file.exists() else []
     except Refused as error:
-        raise Misconfigured(f"{file} is {error}: restore it from a backup, nothing else opens the vault") from None
+        raise Misconfigured(
+            f"{file} is {error}: restore it from a backup, nothing else opens the vault", code="keyring-damaged"
+        ) from None
     return next((kid for kid in kids if rootkey.is_passphrase_kid(kid)), None)
 
 
@@ -261,7 +268,10 @@ def _to_plain(ring: Ring) -> dict[str, Any]:
 
 def _from_plain(plain: dict[str, Any], generation: int) -> Ring:
     if plain["v"] != 1:
-        raise Misconfigured(f"the keyring is in format {plain['v']} and this vaultd knows 1: use the one that wrote it")
+        raise Misconfigured(
+            f"the keyring is in format {plain['v']} and this vaultd knows 1: use the one that wrote it",
+            code="keyring-newer",
+        )
     keys = {str(jwk["kid"]): OctKey.import_key(jwk) for jwk in plain["keys"]}
     return Ring(
         keys=keys,

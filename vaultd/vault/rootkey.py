@@ -75,18 +75,23 @@ def find(
         if not hmac.compare_digest(found[0].key.raw_value, other.key.raw_value):
             raise Misconfigured(
                 f"{found[0].source} and {other.source} hold different root keys: remove the one that does not"
-                " open the vault (vaultd never picks one)"
+                " open the vault (vaultd never picks one)",
+                code="key-conflict",
             )
     if found:
         return replace(found[0], again=again)
     if passphrase_kid is not None:
         if ask is None:
-            raise Misconfigured("the vault is sealed by a passphrase and nobody is there to ask: start on a terminal")
+            raise Misconfigured(
+                "the vault is sealed by a passphrase and nobody is there to ask: start on a terminal",
+                code="passphrase-unasked",
+            )
         return RootKey(from_passphrase(ask(), passphrase_kid), "the passphrase")
     if sealed_files_exist:
         raise Misconfigured(
             f"sealed files and no root key: none in $CREDENTIALS_DIRECTORY/vaultd-root,"
-            f" {config_key_file or default_key_file} or $VAULTD_ROOT_KEY; bring back the one they were sealed with"
+            f" {config_key_file or default_key_file} or $VAULTD_ROOT_KEY; bring back the one they were sealed with",
+            code="key-missing",
         )
     return replace(create(config_key_file or default_key_file), again=again)
 
@@ -111,7 +116,9 @@ def create(path: Path, *, replacing: bool = False) -> RootKey:
             temporary.unlink()
         sync_folder(path.parent)
     except OSError as error:
-        raise Misconfigured(f"the key file {path} cannot be written: {error.strerror}") from error
+        raise Misconfigured(
+            f"the key file {path} cannot be written: {error.strerror}", code="key-unwritable"
+        ) from error
     return replace(read_key_file(path), created=True)
 
 
@@ -132,11 +139,15 @@ def from_passphrase(passphrase: str, kid: str) -> OctKey:
     parameters = _SCRYPT_KID.fullmatch(kid)
     if parameters is None:
         raise Misconfigured(
-            "the keyring file names passphrase parameters that cannot be read: restore it from a backup"
+            "the keyring file names passphrase parameters that cannot be read: restore it from a backup",
+            code="keyring-damaged",
         )
     cost, block, parallel = (int(parameters[n]) for n in (1, 2, 3))
     if any(not 1 <= value <= most for value, most in zip((cost, block, parallel), _SCRYPT_MAX, strict=True)):
-        raise Misconfigured("the keyring file asks for more scrypt than is allowed: it was tampered with; restore it")
+        raise Misconfigured(
+            "the keyring file asks for more scrypt than is allowed: it was tampered with; restore it",
+            code="keyring-damaged",
+        )
     salt = urlsafe_b64decode(parameters[4] + "==")
     derived = Scrypt(salt=salt, length=KEY_BYTES, n=1 << cost, r=block, p=parallel).derive(passphrase.encode())
     return OctKey.import_key(derived, {"kid": kid})
@@ -147,10 +158,12 @@ def parse(text: bytes, source: str) -> OctKey:
     stripped = text.strip()
     raw = _from_jwk(stripped, source) if stripped.startswith(b"{") else _from_base64(stripped)
     if raw is None or len(raw) != KEY_BYTES:
-        raise Misconfigured(f"{source} is no root key, which is 32 random bytes in base64 or a JWK: {_HOW}")
+        raise Misconfigured(
+            f"{source} is no root key, which is 32 random bytes in base64 or a JWK: {_HOW}", code="key-malformed"
+        )
     # Chance makes 32 printable bytes once in 10^14, and fewer than 12 different ones never.
     if all(0x20 <= byte < 0x7F for byte in raw) or len(set(raw)) < 12:
-        raise Misconfigured(f"{source} looks like a passphrase, not like random bytes: {_HOW}")
+        raise Misconfigured(f"{source} looks like a passphrase, not like random bytes: {_HOW}", code="key-malformed")
     key = OctKey.import_key(raw)
     key.ensure_kid()
     return key
@@ -163,7 +176,9 @@ def read_key_file(path: Path) -> RootKey:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise Misconfigured(f"the key file {path} cannot be read (a link?): {error.strerror}") from error
+        raise Misconfigured(
+            f"the key file {path} cannot be read (a link?): {error.strerror}", code="key-unreadable"
+        ) from error
     try:
         _check_key_file(path, os.fstat(fd), path.parent.stat())
         return RootKey(parse(os.read(fd, _FILE_LIMIT), f"the key file {path}"), f"the key file {path}", file=path)
@@ -197,13 +212,17 @@ def _sources(env: Mapping[str, str], key_file: Path) -> list[RootKey]:
 
 def _check_key_file(path: Path, facts: os.stat_result, parent: os.stat_result) -> None:
     if not stat.S_ISREG(facts.st_mode):
-        raise Misconfigured(f"the key file {path} is not a regular file")
+        raise Misconfigured(f"the key file {path} is not a regular file", code="key-unreadable")
     if facts.st_uid not in {os.geteuid(), 0}:
-        raise Misconfigured(f"the key file {path} belongs to another user: chown it")
+        raise Misconfigured(f"the key file {path} belongs to another user: chown it", code="key-foreign")
     if facts.st_mode & 0o077:
-        raise Misconfigured(f"the key file {path} is open to others ({facts.st_mode & 0o777:04o}): chmod 600 it")
+        raise Misconfigured(
+            f"the key file {path} is open to others ({facts.st_mode & 0o777:04o}): chmod 600 it", code="key-open"
+        )
     if parent.st_mode & 0o022:
-        raise Misconfigured(f"the folder of the key file {path} can be written by others: chmod go-w {path.parent}")
+        raise Misconfigured(
+            f"the folder of the key file {path} can be written by others: chmod go-w {path.parent}", code="key-open"
+        )
 
 
 def _from_base64(text: bytes) -> bytes | None:
@@ -227,5 +246,5 @@ def _from_jwk(text: bytes, source: str) -> bytes | None:
     try:
         jwk = msgspec.json.decode(text, type=Jwk)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Misconfigured(f"{source} starts as JSON but is no JWK: {_HOW}") from None
+        raise Misconfigured(f"{source} starts as JSON but is no JWK: {_HOW}", code="key-malformed") from None
     return _from_base64(jwk.k.encode()) if jwk.kty == "oct" else None

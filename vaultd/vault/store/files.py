@@ -30,6 +30,7 @@ from vaultd.vault.envelope import FILE_LIMIT, NAME, Refused
 #: Inode, size, times: a changed file differs in one of them, and a stat costs a fiftieth of an open.
 Stamp = tuple[int, int, int, int]
 
+_NO_FILE: Final = "not a regular file: put the file itself here, not a link to it"
 _TEMPORARY: Final = re.compile(r"\.(?P<name>.+\.json)\.[0-9a-f]{16}\.tmp")
 #: From a blink to a tenth of a second: a lease is held for one commit (1 ms) or one renewal (a second or so).
 _BACKOFF: Final = (0.002, 0.1)
@@ -169,7 +170,10 @@ class FileStore:
         try:
             facts = os.fstat(fd)
             if facts.st_uid != os.geteuid():
-                raise Misconfigured(f"{self.folder} belongs to another user: chown it to the one that runs vaultd")
+                raise Misconfigured(
+                    f"{self.folder} belongs to another user: chown it to the one that runs vaultd",
+                    code="folder-foreign",
+                )
             if facts.st_mode & 0o077:
                 os.fchmod(fd, 0o700)
                 self.warnings.append(f"{self.folder} was open to others ({facts.st_mode & 0o777:04o}); it is 0700 now")
@@ -200,7 +204,7 @@ def make_private(folder: Path) -> None:
             with suppress(FileExistsError):
                 missing.mkdir(mode=0o700)
     except OSError as error:
-        raise Misconfigured(f"{folder} cannot be made: {error.strerror}") from error
+        raise Misconfigured(f"{folder} cannot be made: {error.strerror}", code="folder-unwritable") from error
 
 
 def _entries(folder: int) -> list[str]:
@@ -231,7 +235,7 @@ def _safe_read(folder: int, name: str) -> tuple[bytes, Stamp]:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO}:
-            raise Refused("not a regular file: put the file itself here, not a link to it") from None
+            raise Refused(_NO_FILE, code="file-not-regular") from None
         raise
     try:
         facts = os.fstat(fd)
@@ -246,13 +250,16 @@ def _safe_read(folder: int, name: str) -> tuple[bytes, Stamp]:
 
 def _check_private(facts: os.stat_result) -> None:
     if not stat.S_ISREG(facts.st_mode):
-        raise Refused("not a regular file: put the file itself here, not a link to it")
+        raise Refused(_NO_FILE, code="file-not-regular")
     if facts.st_uid != os.geteuid():
-        raise Refused("it belongs to another user: chown it")
+        raise Refused("it belongs to another user: chown it", code="file-open")
     if facts.st_mode & 0o077:
-        raise Refused(f"open to others ({facts.st_mode & 0o777:04o}): chmod 600 it, if nobody else had a hand in it")
+        raise Refused(
+            f"open to others ({facts.st_mode & 0o777:04o}): chmod 600 it, if nobody else had a hand in it",
+            code="file-open",
+        )
     if facts.st_nlink != 1:
-        raise Refused("it has another name elsewhere (a hard link): put a copy here")
+        raise Refused("it has another name elsewhere (a hard link): put a copy here", code="file-not-regular")
     if facts.st_size > FILE_LIMIT:
         raise Refused(f"larger than {FILE_LIMIT} bytes, so no sealed file")
 
