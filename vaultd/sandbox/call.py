@@ -63,6 +63,11 @@ class Call:
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else ""
 
+    def secret(self) -> str:
+        """What the caller shows to be let in, token or key, wherever a vendor takes it."""
+        headers = self.request.headers
+        return headers.get("x-api-key") or headers.get("x-goog-api-key") or self.query("key") or self.bearer()
+
     def basic(self) -> tuple[str, str] | None:
         """The client of `Authorization: Basic` (RFC 6749 §2.3.1)."""
         scheme, _, encoded = self.request.headers.get("Authorization", "").partition(" ")

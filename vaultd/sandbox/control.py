@@ -15,7 +15,7 @@ from aiohttp import web
 from vaultd.sandbox.call import answer
 from vaultd.sandbox.records import Hit, mask
 from vaultd.sandbox.state import Vendor
-from vaultd.sandbox.switches import Fault
+from vaultd.sandbox.switches import Denial, Fault, Quota
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,6 +27,10 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: Switches by name (`switches.Switches`).
     set: dict[str, Any] = {}
     fault: Fault | None = None
+    #: An allowance is used up from now; who or what is refused; all such things come to an end.
+    exhaust: Quota | None = None
+    refuse: Denial | None = None
+    lift: bool = False
     #: Disarm all faults.
     mend: bool = False
     #: Let what hangs or stalls go on.
@@ -61,8 +65,18 @@ def _apply(vendor: Vendor, order: Order) -> None:
         vendor.faults.clear()
     if order.fault is not None:
         vendor.arm(order.fault)
+    if order.lift:
+        vendor.lift()
+    if order.exhaust is not None:
+        vendor.exhaust(order.exhaust)
+    if order.refuse is not None:
+        vendor.deny(order.refuse)
     if order.release:
         vendor.release()
+    _apply_to_logins(vendor, order)
+
+
+def _apply_to_logins(vendor: Vendor, order: Order) -> None:
     if order.expire:
         vendor.expire(order.expire.strip("*"))
     if order.sign_out:
@@ -85,6 +99,10 @@ def _vendor_report(vendor: Vendor) -> dict[str, Any]:
         "counts": dict(vendor.counts),
         #: Requests per bearer token or key, by fingerprint.
         "uses": dict(vendor.uses),
+        #: The most of them there were at a time.
+        "most": dict(vendor.most),
+        "exhausted": [{"quota": quota, "left": until - vendor.now()} for quota, until in vendor.exhausted],
+        "denials": vendor.denials,
         "logins": [
             {
                 "id": family.id,

@@ -19,6 +19,8 @@ _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 async def token(call: Call) -> web.StreamResponse:
     """POST to the token endpoint."""
+    if call.vendor.switches.token_moved:
+        return web.Response(status=404, text="<html><h1>404 Not Found</h1></html>", content_type="text/html")
     said = call.json() if call.vendor.rules.body == "json" else call.form()
     fields = {name: value for name, value in said.items() if isinstance(value, str)}
     _check_client(call, fields)
@@ -26,6 +28,9 @@ async def token(call: Call) -> web.StreamResponse:
     try:
         access = _grant(call, grant, fields)
     except GrantError as error:
+        if grant == "refresh_token":
+            call.vendor.counts["refused:refresh"] += 1
+            call.vendor.counts[f"refused:{error.detail}"] += 1
         raise _refuse(call, grant, error) from None
     return answer(
         _merged(_token_answer(call, access, renewal=grant == "refresh_token"), call.vendor.switches.token_answer)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,7 +22,7 @@ from vaultd.sandbox.records import Hit
 from vaultd.sandbox.refusal import Refusal
 from vaultd.sandbox.routes import ROUTES
 from vaultd.sandbox.state import Vendor
-from vaultd.sandbox.switches import Fault
+from vaultd.sandbox.switches import Denial, Fault, Quota
 
 #: Above the 64 MiB that a relay must pass, so that the relay's limit is met first.
 _BODY_LIMIT = 80 * 1024 * 1024
@@ -74,6 +75,14 @@ class Sandbox:
         """Arm a misbehaviour: see `switches.Fault`."""
         self.state[vendor].arm(msgspec.convert(fault, Fault))
 
+    def exhaust(self, vendor: str, **quota: Any) -> None:
+        """An allowance is used up: see `switches.Quota`."""
+        self.state[vendor].exhaust(msgspec.convert(quota, Quota))
+
+    def deny(self, vendor: str, **denial: Any) -> None:
+        """Who or what is refused: see `switches.Denial`."""
+        self.state[vendor].deny(msgspec.convert(denial, Denial))
+
     async def _listen(self, app: web.Application, port: int) -> str:
         # handler_cancellation: a client that hangs up must be seen, also while we wait between two events.
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
@@ -87,10 +96,18 @@ class Sandbox:
         app = web.Application(client_max_size=_BODY_LIMIT)
         app.router.add_route("GET", "/_control", self._control)
         app.router.add_route("POST", "/_control", self._control)
+        app.on_response_prepare.append(self._dated)
         for name, rows in ROUTES.items():
             for route in rows:
                 app.router.add_route(route.method, f"/{name}{route.path}", self._handler(self.state[name], route))
         return app
+
+    async def _dated(self, request: web.Request, response: web.StreamResponse) -> None:
+        """`Date` by the vendor's own clock, which may be wrong (RFC 9110 §6.6.1)."""
+        vendor = self.state.get(request.path.split("/")[1])
+        if vendor is not None:
+            at = vendor.now() + vendor.switches.date_skew_seconds
+            response.headers["Date"] = formatdate(at, usegmt=True)
 
     def _other_app(self) -> web.Application:
         async def record(request: web.Request) -> web.Response:
@@ -106,11 +123,17 @@ class Sandbox:
             hit = _hit(route.at, request, await request.read())
             vendor.note(hit)
             call = Call(self.url, vendor, request, hit)
+            secret = call.secret() if route.at == "llm" else ""
+            if secret:
+                vendor.begin(secret)
             try:
                 response = await serve(call, route, self.other_url)
             except Refusal as refusal:
                 response = answer(refusal.body, status=refusal.status)
                 response.headers.update(refusal.headers)
+            finally:
+                if secret:
+                    vendor.end(secret)
             hit.status = response.status
             return response
 

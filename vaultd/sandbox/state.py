@@ -24,9 +24,10 @@ from vaultd.sandbox.records import (
     GrantError,
     Hit,
     challenge_of,
+    mask,
     new_secret,
 )
-from vaultd.sandbox.switches import Fault, Switches
+from vaultd.sandbox.switches import Denial, Fault, Quota, Switches
 from vaultd.sandbox.vendors import Rules
 
 #: RFC 6749 §4.1.2 recommends at most ten minutes for a code.
@@ -56,6 +57,8 @@ class Vendor:
         self.codes: dict[str, Code] = {}
         self.families: list[Family] = []
         self.access: dict[str, Access] = {}
+        #: Whose refresh token it is or was.
+        self.refreshes: dict[str, Family] = {}
         self.devices: dict[str, Device] = {}
         self.consented: set[Account] = set()
         #: Google: the project each account was given, and the polls of onboarding so far.
@@ -65,6 +68,12 @@ class Vendor:
         self.hits: deque[Hit] = deque(maxlen=HITS_KEPT)
         self.counts: Counter[str] = Counter()
         self.uses: Counter[str] = Counter()
+        #: Used-up allowances and when they come back, by this vendor's clock.
+        self.exhausted: list[tuple[Quota, float]] = []
+        self.denials: list[Denial] = []
+        #: Inference requests under way, and the most there ever were, per bearer token or key (masked as `uses` is).
+        self.running: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
         self.released = asyncio.Event()
         self.touch()
 
@@ -78,6 +87,28 @@ class Vendor:
 
     def arm(self, fault: Fault) -> None:
         self.faults.append(Armed(fault, fault.skip, fault.times or None))
+
+    def exhaust(self, quota: Quota) -> None:
+        self.exhausted.append((quota, self.now() + quota.seconds))
+
+    def deny(self, denial: Denial) -> None:
+        self.denials.append(denial)
+
+    def lift(self) -> None:
+        """All allowances are back, all denials are gone."""
+        self.exhausted.clear()
+        self.denials.clear()
+
+    def begin(self, secret: str) -> None:
+        """An inference request of whoever shows `secret` begins; `end` when it is answered or given up."""
+        name = mask(secret)
+        self.running[name] += 1
+        self.most[name] = max(self.most[name], self.running[name])
+        self.touch()
+
+    def end(self, secret: str) -> None:
+        self.running[mask(secret)] -= 1
+        self.touch()
 
     def release(self) -> None:
         """Let everything that hangs or stalls now go on."""
@@ -148,13 +179,22 @@ class Vendor:
         code.family = self._sign_in(code.account, code.scope, refreshable=code.offline)
         return self._issue(code.family)
 
+    def login(self, email: str = "") -> Access:
+        """A login without its dialogue, for tests that need hundreds. `access.family.refresh` renews it."""
+        account = Account.of(self.rules.name, email or self.switches.account)
+        return self._issue(self._sign_in(account, " ".join(sorted(self.rules.scopes)), refreshable=True))
+
     def _sign_in(self, account: Account, scope: str, *, refreshable: bool) -> Family:
         family = Family(f"{self.rules.name}-{len(self.families) + 1}", account, scope)
         if refreshable:
-            family.refresh = new_secret(self.rules.name, "rt")
+            self._rotate(family)
         self.families.append(family)
         self.counts["sign_ins"] += 1
         return family
+
+    def _rotate(self, family: Family) -> None:
+        family.refresh = new_secret(self.rules.name, "rt")
+        self.refreshes[family.refresh] = family
 
     def _issue(self, family: Family) -> Access:
         access = Access(new_secret(self.rules.name, "at"), family, self.now() + self.access_seconds)
@@ -169,19 +209,21 @@ class Vendor:
 
     def renew(self, refresh: str) -> Access:
         """The refresh grant, RFC 6749 §6, with rotation and reuse detection, RFC 9700 §4.14.2."""
-        family = next((f for f in self.families if refresh and (refresh == f.refresh or refresh in f.retired)), None)
+        self.counts["presented:refresh"] += 1
+        family = self.refreshes.get(refresh)
         if family is None:
             raise GrantError("invalid_grant", "unknown refresh token", detail="refresh_token_invalidated")
         if not family.alive:
             raise GrantError("invalid_grant", "this login was revoked", detail="refresh_token_invalidated")
         retired_at = family.retired.get(refresh)
+        self.counts["presented:spent"] += retired_at is not None
         if retired_at is not None and self.now() - retired_at >= self.switches.grace_seconds:
             self.kill(family)
             self.counts["reuse_events"] += 1
             raise GrantError("invalid_grant", "the refresh token was used before", detail="refresh_token_reused")
         if (self.switches.refresh or self.rules.refresh) == "rotate":
             family.retired.setdefault(family.refresh, self.now())
-            family.refresh = new_secret(self.rules.name, "rt")
+            self._rotate(family)
         family.renewals += 1
         self.counts["renewals"] += 1
         return self._issue(family)

@@ -92,6 +92,12 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     bad_keys: list[str] = []
     #: Models this vendor answers 404 for.
     missing_models: list[str] = []
+    #: Every access token is refused (401) although it is live: a vendor that does not take what it has just given.
+    refuse_access: bool = False
+    #: The token endpoint is not where it was: an HTML page with 404, whatever is asked.
+    token_moved: bool = False
+    #: How far the `Date` of this vendor's answers is from its clock.
+    date_skew_seconds: float = 0
     #: Seconds before each piece written to a stream.
     gap_seconds: float = 0
     #: Cut streams into pieces of so many bytes, wherever that falls; 0 writes event by event.
@@ -122,3 +128,36 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     model: str = ""
     project: str = ""
     grant: str = ""
+
+
+class Quota(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An allowance that is used up for `seconds` from when it is switched on: 429 in the vendor's own shape and hints.
+
+    A filter left empty matches everything. Google counts by project and by model, so those are filters too.
+    """
+
+    seconds: float
+    #: What the hint says instead of what is left: vendors are wrong about it by weeks.
+    says_seconds: float | None = None
+    #: `usual` is the vendor's own way of saying it, `retry-after` that header alone, `none` nothing.
+    hint: Literal["usual", "retry-after", "none"] = "usual"
+    account: str = ""
+    key: str = ""
+    model: str = ""
+    project: str = ""
+
+
+class Denial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A refusal until it is lifted. The first two are about who asks, the others about what is asked.
+
+    A bad key is the switch `bad_keys`: it is refused before anything else is looked at.
+    """
+
+    #: `empty`: no money left. `model`: not for this account. `policy`: the content.
+    why: Literal["empty", "model", "too-long", "too-large", "policy"]
+    #: Another status than the vendor's usual one for this.
+    status: int = 0
+    account: str = ""
+    key: str = ""
+    model: str = ""
+    project: str = ""

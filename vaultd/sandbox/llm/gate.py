@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vaultd.sandbox import limits
 from vaultd.sandbox.call import Call
 from vaultd.sandbox.records import ISSUED, Access, GrantError, mask
 from vaultd.sandbox.refusal import llm
@@ -33,16 +34,25 @@ def oauth_caller(call: Call, grammar: Grammar) -> Caller:
     if not call.bearer():
         raise llm(grammar, 401, "Missing bearer authentication in header", code="missing_token")
     call.vendor.uses[mask(call.bearer())] += 1
+    call.vendor.counts["presented:access"] += 1
     try:
-        return Caller(call.vendor.live(call.bearer()))
+        access = call.vendor.live(call.bearer())
+        if call.vendor.switches.refuse_access:
+            raise GrantError("invalid_token", "this vendor takes no token", detail="token_invalidated")
+        return Caller(access)
     except GrantError as error:
+        call.vendor.counts["refused:access"] += 1
+        call.vendor.counts[f"refused:{error.detail}"] += 1
         raise llm(grammar, 401, _WORDS.get(error.detail, error.why), code=error.detail) from None
 
 
 def key_caller(call: Call, grammar: Grammar, key: str) -> Caller:
     """By API key: any a person made up that holds CANARY, but for those listed as bad."""
+    call.vendor.counts["presented:key"] += 1
     if "CANARY" not in key or ISSUED.match(key) or key in call.vendor.switches.bad_keys:
-        raise llm(grammar, 401, "Incorrect API key provided.", code="invalid_api_key")
+        call.vendor.counts["refused:key"] += 1
+        message = "invalid x-api-key" if grammar == "anthropic" else "Incorrect API key provided."
+        raise llm(grammar, 401, message, code="invalid_api_key")
     call.vendor.uses[mask(key)] += 1
     return Caller(None)
 
@@ -55,6 +65,8 @@ def any_caller(call: Call, grammar: Grammar) -> Caller:
 
 
 def check_model(call: Call, grammar: Grammar, model: str) -> None:
+    """Whether there is such a model, and whether this caller may and can use it now."""
     if not model or model in call.vendor.switches.missing_models:
         message = f"The model `{model}` does not exist or you do not have access to it."
         raise llm(grammar, 404, message, code="model_not_found")
+    limits.check(call, grammar, model)

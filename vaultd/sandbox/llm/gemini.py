@@ -60,7 +60,13 @@ async def code_assist(call: Call) -> web.StreamResponse:
 def _key_or_400(call: Call, key: str) -> None:
     """Google says 400 for a wrong key."""
     if "CANARY" not in key or key in call.vendor.switches.bad_keys:
-        raise llm("gemini", 400, "API key not valid. Please pass a valid API key.")
+        call.vendor.counts["presented:key"] += 1
+        call.vendor.counts["refused:key"] += 1
+        refused = llm("gemini", 400, "API key not valid. Please pass a valid API key.")
+        # Only this tells it from a request that is wrong.
+        reason = {"reason": "API_KEY_INVALID", "domain": "googleapis.com"}
+        refused.body["error"]["details"] = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo"} | reason]
+        raise refused
     gate.key_caller(call, "gemini", key)
 
 
