@@ -11,7 +11,6 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
-from conftest import Person
 
 from vaultd.sandbox import Sandbox
 
@@ -264,7 +263,7 @@ async def test_the_date_of_an_answer_is_the_vendors_own(sandbox: Sandbox, ask: A
     assert parsedate_to_datetime(headers["date"]).timestamp() == NOW + skew
 
 
-async def test_a_token_endpoint_that_has_moved(sandbox: Sandbox, person: Person) -> None:
+async def test_a_token_endpoint_that_has_moved(sandbox: Sandbox, person: Any) -> None:
     refresh = sandbox["codex"].login().family.refresh
     sandbox.set("codex", token_moved=True)
     async with person.http.post(person.endpoint("codex", "token"), data={}) as reply:
@@ -273,7 +272,7 @@ async def test_a_token_endpoint_that_has_moved(sandbox: Sandbox, person: Person)
     assert (await person.renew("codex", refresh))[0] == 200
 
 
-async def test_a_vendor_that_takes_none_of_its_own_tokens(sandbox: Sandbox, person: Person, ask: Asks) -> None:
+async def test_a_vendor_that_takes_none_of_its_own_tokens(sandbox: Sandbox, person: Any, ask: Asks) -> None:
     ask.token("claude")
     sandbox.set("claude", refuse_access=True)
     assert (await ask("claude"))[0] == 401
@@ -285,7 +284,7 @@ async def test_a_vendor_that_takes_none_of_its_own_tokens(sandbox: Sandbox, pers
     assert (counts["presented:access"], counts["refused:access"], counts["refused:token_invalidated"]) == (2, 2, 2)
 
 
-async def test_what_was_presented_and_what_was_refused_is_counted(sandbox: Sandbox, person: Person, ask: Asks) -> None:
+async def test_what_was_presented_and_what_was_refused_is_counted(sandbox: Sandbox, person: Any, ask: Asks) -> None:
     sandbox.set("codex", grace_seconds=60)
     spent = sandbox["codex"].login().family.refresh
     for refresh in (spent, spent, "codex-rt-CANARY-unknown"):
@@ -312,7 +311,7 @@ async def test_the_most_requests_at_a_time_are_counted_per_token(sandbox: Sandbo
     assert sorted(known.most.values()) == [1, 2] and not +known.running
 
 
-async def test_hundreds_of_logins_are_made_and_expire_at_once(sandbox: Sandbox, person: Person, ask: Asks) -> None:
+async def test_hundreds_of_logins_are_made_and_expire_at_once(sandbox: Sandbox, person: Any, ask: Asks) -> None:
     known = sandbox["claude"]
     given = [known.login(f"p{number}@example.com") for number in range(300)]
     assert (await ask("claude", email="p299@example.com"))[0] == 200
@@ -322,7 +321,7 @@ async def test_hundreds_of_logins_are_made_and_expire_at_once(sandbox: Sandbox, 
     assert (given[7].family.renewals, known.counts["renewals"]) == (1, 1)
 
 
-async def test_the_same_from_outside_the_process(sandbox: Sandbox, person: Person, ask: Asks) -> None:
+async def test_the_same_from_outside_the_process(sandbox: Sandbox, person: Any, ask: Asks) -> None:
     await person.control(
         vendor="claude", exhaust={"seconds": 60, "says_seconds": 9}, refuse={"why": "model", "model": "dear"}
     )
@@ -338,7 +337,7 @@ async def test_the_same_from_outside_the_process(sandbox: Sandbox, person: Perso
     ("kind", "switch"),
     [("exhaust", {"secs": 1}), ("exhaust", {}), ("exhaust", {"seconds": 1, "hint": "x"}), ("refuse", {"why": "poor"})],
 )
-async def test_a_misspelt_switch_is_refused(sandbox: Sandbox, person: Person, kind: str, switch: dict) -> None:
+async def test_a_misspelt_switch_is_refused(sandbox: Sandbox, person: Any, kind: str, switch: dict) -> None:
     assert (await person.control(vendor="claude", **{kind: switch}))[0] == 400
     with pytest.raises(msgspec.ValidationError):
         {"exhaust": sandbox.exhaust, "refuse": sandbox.deny}[kind]("claude", **switch)
