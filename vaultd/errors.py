@@ -14,9 +14,18 @@ No message holds a secret: whoever raises names the thing and the next action, n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class VaultdError(Exception):
-    """Base of all expected failures. `str(error)` is one line fit for a terminal, a log and an HTTP body."""
+    """Base of all expected failures. `str(error)` is one line fit for a terminal, a log and an HTTP body.
+
+    `skew`: the peer's clock less ours in seconds, where it told the time although it failed: a clock that is wrong may
+    be why nothing works.
+    """
+
+    skew: float | None = None
 
 
 class Misconfigured(VaultdError):
@@ -68,3 +77,29 @@ class UpstreamRefused(VaultdError):
 
 class ProtocolError(VaultdError):
     """The peer's answer breaks the protocol: wrong state, malformed JSON, a token with a line break."""
+
+
+def told(error: VaultdError) -> dict[str, Any]:
+    """The error as it crosses to another process: class, message, and what else the class holds."""
+    # A class made elsewhere (the vault has some below Misconfigured) is known there by the one above it.
+    kind = next(kind for kind in type(error).__mro__ if kind.__module__ == __name__)
+    return {"class": kind.__name__, "message": str(error), **_held(error), "skew": error.skew}
+
+
+def revived(told: Mapping[str, Any]) -> VaultdError:
+    """What `told` told. A class that this version does not know is the base of all."""
+    kind: Any = globals().get(str(told.get("class")))
+    if not (isinstance(kind, type) and issubclass(kind, VaultdError)):
+        kind = VaultdError
+    message = str(told.get("message", "refused without a word"))
+    error: VaultdError = UpstreamRefused(message, status=0) if kind is UpstreamRefused else kind(message)
+    for name in (*_held(error), "skew"):
+        if name in told:
+            setattr(error, name, told[name])
+    return error
+
+
+def _held(error: VaultdError) -> dict[str, Any]:
+    return {
+        name: value for name, value in vars(error).items() if name in {"after", "outcome_unknown", "status", "code"}
+    }

@@ -92,7 +92,7 @@ def call(path: Path, verb: str, args: Mapping[str, Any]) -> Any:
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise errors.TryLater(f"the daemon at {path} broke off; look at its log") from error
     if "error" in answer:
-        raise _revived(answer["error"])
+        raise errors.revived(answer["error"])
     return answer.get("answer")
 
 
@@ -107,16 +107,3 @@ def _exchange(path: Path, method: str, target: str, body: bytes, timeout: float)
     if not isinstance(value, dict):
         raise ValueError("the answer is not a JSON object")
     return response.status, value
-
-
-def _revived(error: Mapping[str, Any]) -> errors.VaultdError:
-    """The error as the verb raised it: the class decides the exit code."""
-    message = str(error.get("message", "the daemon refused"))
-    kind = getattr(errors, str(error.get("class")), None)
-    if kind is errors.UpstreamRefused:
-        return errors.UpstreamRefused(message, status=int(error.get("status", 0)))
-    if kind is errors.Misconfigured and "code" in error:
-        return errors.Misconfigured(message, code=str(error["code"]))
-    if isinstance(kind, type) and issubclass(kind, errors.VaultdError):
-        return kind(message)
-    return errors.VaultdError(message)

@@ -23,7 +23,7 @@ import msgspec
 from aiohttp import web
 
 from vaultd import __version__
-from vaultd.errors import Misconfigured, UpstreamRefused, VaultdError
+from vaultd.errors import Misconfigured, VaultdError, told
 from vaultd.house import House
 from vaultd.net.local import reachable
 from vaultd.verbs import VERBS
@@ -86,30 +86,19 @@ async def _run(house: House, name: str, body: bytes) -> web.Response:
     try:
         answer = await verb(house, args)
     except VaultdError as error:
-        return _refusal(422, *_told(error))
+        return _json({"error": told(error)}, 422)
     except Exception as error:  # noqa: BLE001 - one verb's failure is not the daemon's; its message may quote a secret
         _log.exception("verb failed", extra={"verb": name})
         return _refusal(500, "VaultdError", f"the daemon failed ({type(error).__name__}); look at its log")
     return _json({"answer": answer})
 
 
-def _told(error: VaultdError) -> tuple[str, str, Mapping[str, Any]]:
-    """An error as it crosses the socket: class, message, and what else its class holds for whoever asked."""
-    match error:
-        case UpstreamRefused():
-            return "UpstreamRefused", str(error), {"status": error.status}
-        case Misconfigured():  # the classes below it are the vault's own
-            return "Misconfigured", str(error), {"code": error.code}
-        case _:
-            return type(error).__name__, str(error), {}
-
-
 def _json(value: Mapping[str, Any], status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
 
 
-def _refusal(status: int, kind: str, message: str, more: Mapping[str, Any] | None = None) -> web.Response:
-    return _json({"error": {"class": kind, "message": message, **(more or {})}}, status)
+def _refusal(status: int, kind: str, message: str) -> web.Response:
+    return _json({"error": {"class": kind, "message": message}}, status)
 
 
 @web.middleware

@@ -1,21 +1,31 @@
 """One renewal: lease → look again → intent → ask the vendor → save → release. When and for whom is `work.renew`'s.
 
-Runs whole or not at all: `work.renew` gives it a task of its own. It needs the owner, one manifest and a way to send,
-and nobody's request; what it is asked (`Order`) and what it answers (`Renewal`) are data, so that it can be done by a
-process that outlives a killed daemon (`vaultd.keeper`).
+Runs whole, whoever is cancelled meanwhile. It needs the owner, one manifest and a way to send, and nobody's request;
+what it is asked (`Order`) and what it answers (`Renewal`) are data, so that it can be done by a process that outlives a
+killed daemon (`vaultd.keeper`).
+
+From the intent on (SEC-44) the token in hand may be spent. It stops being so when a new one is saved, when the vendor
+calls the login dead, or when it is certain that the vendor did nothing: the request never left, or a 4xx refused it. A
+5xx, a broken answer or none leave the intent standing, for a server that rotates tokens may have done so before it
+failed, and is to take the old one again (FAPI 2.0 Security Profile §5.3.2.1). The next renewal then comes at once
+(SEC-45).
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 import msgspec
 
 from vaultd.catalog.manifest import Provider
-from vaultd.errors import Misconfigured, SignInRequired, VaultdError
+from vaultd.effects import Reply, Send
+from vaultd.errors import Misconfigured, SignInRequired, TryLater, VaultdError
 from vaultd.net.clock import Clock
 from vaultd.oauth.account import merged
 from vaultd.oauth.grant import after_renewal
@@ -24,9 +34,11 @@ from vaultd.oauth.tokens import Grant, Tokens
 from vaultd.pool.explain import renewing
 from vaultd.secret import Secret
 from vaultd.vault.credential import Credential, DeadLogin
+from vaultd.vault.ledger import Intent
 from vaultd.vault.owner import Lease, Owner
 from vaultd.work import due
 from vaultd.work.drive import Perform, Sender, drive, unattended
+from vaultd.work.tasks import Tasks
 
 _log = logging.getLogger("vaultd.renew")
 
@@ -45,7 +57,8 @@ class Order(msgspec.Struct, frozen=True):
 class Renewal:
     """What `renew` came back with. `asked_at`: the boot time just before the vendor was asked; None: it was not.
 
-    `skew`: the vendor's clock less ours, in seconds (its `Date`, RFC 9110 §6.6.1); None where it did not say.
+    `skew`: the vendor's clock less ours, in seconds and good to one (its `Date`, RFC 9110 §6.6.1); None where it did
+    not say. A renewal that fails has it on its error.
     """
 
     credential: Credential
@@ -64,8 +77,10 @@ def fingerprint(secret: Secret) -> str:
     return hashlib.sha256(secret.reveal().encode()).hexdigest()
 
 
-def wanted(order: Order, current: Credential, *, wall: float, boot: float) -> bool:
+def wanted(order: Order, current: Credential, intent: Intent | None, *, wall: float, boot: float) -> bool:
     """Asked under the lease, of what is on disk: does the reason for the order still hold?"""
+    if intent is not None:
+        return True
     if order.rejected:
         return current.bearer is not None and fingerprint(current.bearer) == order.rejected
     if current.generation == order.generation:
@@ -77,30 +92,111 @@ def wanted(order: Order, current: Credential, *, wall: float, boot: float) -> bo
 async def renew(owner: Owner, order: Order, *, send: Sender, clock: Clock) -> Renewal:
     """The renewed credential; or what is on disk now, where that is no longer `wanted` renewed: somebody was faster.
 
-    Raises SignInRequired after the credential was marked dead, and whatever the flow raises.
+    Raises SignInRequired after the credential was marked dead, and whatever the flow raises. Ends before a cancellation
+    of the caller does: a token may be spent already.
     """
+    step = Tasks().start(f"renew {order.id}", _step(owner, order, _Timed(send, clock), clock))
+    cancelled = False
+    while not step.done():
+        try:
+            await asyncio.wait([step])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+    outcome: Renewal | VaultdError = step.result()
+    if isinstance(outcome, VaultdError):
+        raise outcome
+    return outcome
+
+
+async def _step(owner: Owner, order: Order, send: _Timed, clock: Clock) -> Renewal | VaultdError:
+    """An expected failure is a value: what failed is said by whoever asked, and by no task."""
+    try:
+        credential, asked_at = await _renew(owner, order, send, clock)
+    except VaultdError as error:
+        error.skew = send.skew
+        return error
+    return Renewal(credential, asked_at, send.skew)
+
+
+async def _renew(owner: Owner, order: Order, send: _Timed, clock: Clock) -> tuple[Credential, float | None]:
     id, vendor = order.id, order.provider  # noqa: A001
     async with owner.leased(id) as lease:
-        current = lease.current
+        current, earlier = lease.current, lease.intent
         wall, boot = clock.now(), clock.boot()
         if (
             current is None
             or current.dead
             or current.tokens is None
-            or not wanted(order, current, wall=wall, boot=boot)
+            or not wanted(order, current, earlier, wall=wall, boot=boot)
         ):
-            return Renewal(_alive(current, id))
-        perform = _performer(current, send, clock)
+            return _alive(current, id), None
+        if earlier is not None:
+            told = {"credential": id, "provider": current.provider}
+            _log.warning("a renewal was cut off: its token is presented again at once", extra=told)
+        asking = _Announced(lease, send, clock)
         async with lease.room():
             asked_at = clock.boot()
             try:
-                grant = await drive(refresh(vendor, current.tokens, stamp=clock.now), perform)
+                grant = await drive(
+                    refresh(vendor, current.tokens, stamp=clock.now), _performer(current, asking, clock)
+                )
             except SignInRequired as refusal:
                 reason = str(refusal)
+            except VaultdError:
+                # What became of an earlier one this failure does not tell.
+                if earlier is None and asking.in_vain:
+                    with suppress(TryLater):  # it stands, and costs one renewal more
+                        await lease.resolve()
+                raise
             else:
                 saved = await lease.put(renewed(current, grant, clock.now()))
-                return Renewal(await _completed(lease, saved, vendor, perform), asked_at)
-    return Renewal(await _buried(owner, id, current.tokens, DeadLogin(reason, clock.now())))
+                return await _completed(lease, saved, vendor, _performer(current, send, clock)), asked_at
+    if earlier is not None:
+        reason += "; an earlier renewal was cut off before its answer was saved, which may have spent this token"
+    return await _buried(owner, id, current.tokens, DeadLogin(reason, clock.now())), None
+
+
+class _Timed:
+    """A sender that compares the vendors' clocks with ours."""
+
+    def __init__(self, send: Sender, clock: Clock) -> None:
+        self._send = send
+        self._clock = clock
+        self.skew: float | None = None
+
+    async def __call__(self, effect: Send, *, proxy: str | None = None) -> Reply:
+        before = self._clock.boot()
+        reply = await self._send(effect, proxy=proxy)
+        with suppress(ValueError, OverflowError):
+            stated = parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
+            # Of the whole second that a `Date` names the middle, and of the time that the request took.
+            self.skew = stated + 0.5 - (self._clock.now() - (self._clock.boot() - before) / 2)
+        return reply
+
+
+class _Announced:
+    """A sender that lets no token request leave without an intent, and knows how the request ended."""
+
+    def __init__(self, lease: Lease, send: Sender, clock: Clock) -> None:
+        self._lease = lease
+        self._send = send
+        self._clock = clock
+        #: The intent is ours and the token was certainly not spent.
+        self.in_vain = False
+
+    async def __call__(self, effect: Send, *, proxy: str | None = None) -> Reply:
+        if effect.method != "POST":  # discovery: nothing of ours is in it
+            return await self._send(effect, proxy=proxy)
+        await self._lease.intend(effect.url, boot=self._clock.boot(), wall=self._clock.now())
+        try:
+            reply = await self._send(effect, proxy=proxy)
+        except TryLater as error:
+            self.in_vain = not error.outcome_unknown
+            raise
+        self.in_vain = 300 <= reply.status < 500
+        return reply
 
 
 def renewed(current: Credential, grant: Grant, now: float) -> Credential:
