@@ -58,12 +58,17 @@ class TryLater(VaultdError):
     `after` is the number of seconds the peer asked for (Retry-After), None where it said nothing.
     `outcome_unknown` is True where the request had left and no answer came back: a code or a single-use refresh
     token may have been spent (RFC 9700 §4.14.2), so a code exchange must not be repeated.
+    `own` is True where the fault is this machine's (a full disk, a lock, a process that is gone): it says nothing of
+    the vendor, and another vendor would not have done better.
     """
 
-    def __init__(self, message: str, *, after: float | None = None, outcome_unknown: bool = False) -> None:
+    def __init__(
+        self, message: str, *, after: float | None = None, outcome_unknown: bool = False, own: bool = False
+    ) -> None:
         super().__init__(message)
         self.after = after
         self.outcome_unknown = outcome_unknown
+        self.own = own
 
 
 class UpstreamRefused(VaultdError):
