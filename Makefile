@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHARED ?= ../shared
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs wheel bench clients conformance fuzz clean
+.PHONY: help demo test lint docs wheel bench clients conformance fuzz crash clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ conformance: $(VENV)/.dev ## translation cases and recorded answers through a ru
 
 fuzz: $(VENV)/.dev ## an hour of bent requests, answers and streams (ARGS="-k gemini" for a part)
 	HYPOTHESIS_PROFILE=hour $(BIN)/pytest tests/fuzz --timeout 1200 $(ARGS)
+
+crash: $(VENV)/.dev ## kills in mid-renewal, every system call struck, power cuts (KILLS=2000 of each; interrupted, it goes on; needs strace and root)
+	KILLS=$(or $(KILLS),2000) $(BIN)/python benchmarks/crash.py $(ARGS)
 
 clean: ## what the other words made
 	rm -rf $(VENV) dist build .tools .mypy_cache .ruff_cache .pytest_cache
