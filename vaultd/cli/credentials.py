@@ -24,7 +24,7 @@ TAKE_OVER = (
 
 @click.group()
 def credentials() -> None:
-    """List, add, renew, switch off, remove and import credentials."""
+    """List, add, renew, adjust, switch off, remove and import credentials."""
 
 
 @credentials.command("list")
@@ -52,8 +52,32 @@ def show(ctx: click.Context, credential: str, as_json: bool) -> None:
         terminal.out_json(answer)
         return
     for name, value in answer.items():
-        if value not in (None, "", [], {}):
-            terminal.out(f"{name.replace('_', ' '):16} {value}")
+        for line in _lines(name, value):
+            terminal.out(f"{name.replace('_', ' '):17} {line}")
+
+
+def _lines(name: str, value: Any) -> list[str]:
+    """What people read of one fact: nothing of what is not there."""
+    if name == "cooling":
+        return [_cooling(row) for row in value]
+    if name == "renewal_unsettled":
+        words = "began and never ended: the next one finds out whether its token was spent"
+        return [words] if value else []
+    if name == "max_parallel":
+        return [str(value) if value else "any number"]
+    if name == "models":
+        return [row["name"] if row["alias"] == row["name"] else f"{row['name']} as {row['alias']}" for row in value]
+    if name == "facts":
+        return [f"{fact}: {said}" for fact, said in value.items()]
+    if isinstance(value, bool):
+        return ["yes"] if value else []
+    if isinstance(value, list):
+        return [", ".join(map(str, value))] if value else []
+    return [] if value in (None, "") else [str(value)]
+
+
+def _cooling(row: Mapping[str, Any]) -> str:
+    return f"{row['model']} until {row['until']}: {row['reason']}" + (f" ({row['action']})" if row["action"] else "")
 
 
 @credentials.command()
@@ -75,6 +99,24 @@ def refresh(ctx: click.Context, credential: str) -> None:
     """Renew a login now."""
     answer = ask(ctx, "credentials.refresh", {"id": credential})
     terminal.out(f"renewed: {answer['id']} until {answer['expires_at']}")
+
+
+@credentials.command("set")
+@click.argument("credential")
+@click.option("--priority", type=int, help="Higher is tried first.")
+@click.option("--weight", type=int, help="How many turns it gets among those of one priority.")
+@click.option("--max-parallel", "parallel", type=int, help="Requests under way at a time; 0 is any number.")
+@click.option("--exclude-model", "excluded_models", multiple=True, help="Not for this model; * stands for any text.")
+@click.option("--project", "projects", multiple=True, help="Gemini: the projects to use, in this order.")
+@click.option("--proxy", is_flag=True, help="Read the proxy's address from stdin; an empty one removes it.")
+@click.pass_context
+def set_(ctx: click.Context, /, credential: str, proxy: bool, **given: Any) -> None:
+    """Change how a credential is used. What is not named stays; a list replaces, and '' empties it."""
+    args = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+    args = {name: value for name, value in args.items() if value not in (None, [])}
+    if proxy:
+        args["proxy"] = terminal.ask_secret("The proxy's address", or_nothing=True).reveal()
+    terminal.out(f"set: {ask(ctx, 'credentials.set', {'id': credential, **args})['id']}")
 
 
 @credentials.command()

@@ -91,10 +91,12 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console().print(drawn)
 
 
-def ask_secret(prompt: str) -> Secret:
+def ask_secret(prompt: str, *, or_nothing: bool = False) -> Secret:
     """One secret line: without echo on a terminal, else the whole of stdin. Never from argv."""
     text = getpass.getpass(f"{prompt}: ") if sys.stdin.isatty() else sys.stdin.read(_SECRET_LIMIT + 1)
     value = text.strip()
+    if or_nothing and not value:
+        return Secret("")
     if not value or len(value) > _SECRET_LIMIT or any(char.isspace() or not char.isprintable() for char in value):
         raise click.UsageError(f"{prompt}: expected one line of text on stdin, without spaces")
     return Secret(value)

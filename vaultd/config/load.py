@@ -118,7 +118,7 @@ def _refuse_wrong(config: Config, source: str) -> None:
         if not _is_address(url, {"http", "https"}):
             raise Misconfigured(f"{source}: {where}: is not an http or https address")
     for where, url in _proxy_urls(config):
-        if not _is_address(url, {"socks5", "socks5h", "http", "https"}):
+        if not is_proxy(url):
             raise Misconfigured(f"{source}: {where}: is not a socks5, http or https address")
 
 
@@ -132,6 +132,10 @@ def _refuse_wrong_keys(config: Config, source: str) -> None:
                 "remove it (vaultd makes a key) or write one of your own",
                 code="client-key-public",
             )
+
+
+def is_proxy(url: str) -> bool:
+    return _is_address(url, {"socks5", "socks5h", "http", "https"})
 
 
 def _is_address(url: str, schemes: set[str]) -> bool:

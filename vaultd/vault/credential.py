@@ -30,6 +30,8 @@ class Settings:
     disabled: bool = False
     priority: int = 0
     weight: int = 1
+    #: Requests that may be under way with it at a time; 0 is any number.
+    parallel: int = 0
     label: str = ""
     proxy_url: Secret | None = None
     excluded_models: tuple[str, ...] = ()

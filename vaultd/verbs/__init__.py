@@ -22,6 +22,7 @@ VERBS: Final[dict[str, Verb]] = {
     "credentials.show": credentials.show,
     "credentials.add": credentials.add,
     "credentials.refresh": credentials.refresh,
+    "credentials.set": credentials.set_,
     "credentials.enable": credentials.enable,
     "credentials.disable": credentials.disable,
     "credentials.remove": credentials.remove,

@@ -8,18 +8,27 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
+from vaultd.config.load import is_proxy
 from vaultd.effects import Flow
 from vaultd.errors import Misconfigured, TryLater
 from vaultd.house import House
 from vaultd.oauth.revoke import offered, revoke
 from vaultd.pool import explain
+from vaultd.secret import Secret
 from vaultd.vault.credential import Credential, Settings
-from vaultd.verbs.arguments import flag, secret, text
+from vaultd.verbs.arguments import flag, number, secret, text, texts
 from vaultd.work.drive import drive, unattended
 from vaultd.work.importing import read_token_file
+
+#: Farther than anybody ranks credentials by hand, and safely inside every integer.
+_FAR: Final = 1_000_000
+#: Turns by weight are dealt out one by one: with more to one than this the others wait for minutes.
+_HEAVIEST: Final = 1000
+#: Code Assist counts by project; no other vendor's request names one.
+_WITH_PROJECTS: Final = frozenset({"gemini"})
 
 
 async def list_(house: House, _args: Mapping[str, Any]) -> Any:
@@ -35,12 +44,12 @@ async def show(house: House, args: Mapping[str, Any]) -> Any:
         "renewed_at": _at(credential.renewed_at),
         "generation": credential.generation,
         "base_url": settings.base_url,
-        "projects": list(settings.projects),
-        "excluded_models": list(settings.excluded_models),
         "models": [{"name": name, "alias": alias} for name, alias in settings.models],
-        "own_proxy": settings.proxy_url is not None,
-        "weight": settings.weight,
         "facts": dict(credential.account.facts),
+        "renewal_fails": house.renewer.failing().get(credential.id, ""),
+        "renewal_unsettled": credential.id in house.owner.unsettled(),
+        "not_saved": house.owner.troubles().get(credential.id, ""),
+        **_settings(credential),
     }
 
 
@@ -72,6 +81,34 @@ async def refresh(house: House, args: Mapping[str, Any]) -> Any:
     house.renewer.forgive(credential.id)
     renewed = _kept(house, await house.renewer.fresh(credential.id, credential.bearer))
     return {"id": renewed.id, "generation": renewed.generation, **_expiry(renewed, house.clock.now())}
+
+
+async def set_(house: House, args: Mapping[str, Any]) -> Any:
+    """Changes what is given and nothing else: priority, weight, parallel, excluded_models, projects, proxy.
+
+    A list replaces; an empty one, or an empty proxy, takes the setting away.
+    """
+    credential = _ours(house, args)
+    given: dict[str, Any] = {
+        "priority": number(args, "priority", least=-_FAR, most=_FAR),
+        "weight": number(args, "weight", least=1, most=_HEAVIEST),
+        "parallel": number(args, "parallel", least=0, most=_FAR),
+        "excluded_models": texts(args, "excluded_models"),
+        "projects": texts(args, "projects"),
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if given.get("projects") and credential.provider not in _WITH_PROJECTS:
+        raise Misconfigured(f"{credential.id}: only a Gemini login has projects")
+    if "proxy" in args:
+        given["proxy_url"] = _proxy(text(args, "proxy", ""))
+    if not given:
+        raise Misconfigured("nothing to change was named: see `vaultd credentials set --help`")
+
+    def adjusted(current: Credential) -> Credential:
+        return replace(current, settings=replace(current.settings, **given))
+
+    changed = await _change(house, credential.id, adjusted)
+    return {"id": changed.id, **_settings(changed)}
 
 
 async def enable(house: House, args: Mapping[str, Any]) -> Any:
@@ -162,13 +199,31 @@ def row(credential: Credential, standings: list[explain.Standing], now: float) -
         "until": _at(whole.until),
         "action": whole.action,
         "cooling": [
-            {"model": standing.model, "until": _at(standing.until), "reason": standing.reason}
+            {
+                "model": standing.model,
+                "until": _at(standing.until),
+                "reason": standing.reason,
+                "action": standing.action,
+            }
             for standing in standings
             if standing.model
         ],
         "priority": credential.settings.priority,
         "source": credential.source,
         **_expiry(credential, now),
+    }
+
+
+def _settings(credential: Credential) -> dict[str, Any]:
+    """What `set` changes. A proxy's address may hold a password."""
+    settings = credential.settings
+    return {
+        "priority": settings.priority,
+        "weight": settings.weight,
+        "max_parallel": settings.parallel,
+        "excluded_models": list(settings.excluded_models),
+        "projects": list(settings.projects or credential.account.facts.get("projects", ())),
+        "own_proxy": settings.proxy_url is not None,
     }
 
 
@@ -205,6 +260,15 @@ def _ours(house: House, args: Mapping[str, Any]) -> Credential:
     if credential.source == "config":
         raise Misconfigured(f"{credential.id} stands in {house.config_source}: change it there")
     return credential
+
+
+def _proxy(url: str) -> Secret | None:
+    """The address is not repeated: it may hold a password."""
+    if not url:
+        return None
+    if not is_proxy(url):
+        raise Misconfigured("the proxy is not a socks5, http or https address, as in socks5://127.0.0.1:1080")
+    return Secret(url)
 
 
 async def _switch(house: House, args: Mapping[str, Any], *, disabled: bool) -> Any:
