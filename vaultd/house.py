@@ -178,9 +178,15 @@ class House:
 
 
 async def build(
-    env: Mapping[str, str], config_option: str | None, *, for_daemon: bool, ask: Ask | None = None
+    env: Mapping[str, str],
+    config_option: str | None,
+    *,
+    for_daemon: bool,
+    ask: Ask | None = None,
+    clock: Clock | None = None,
 ) -> House:
-    """`ask` gets the vault's passphrase from a person, where it has one. Raises Misconfigured."""
+    """`ask` gets the vault's passphrase from a person, where it has one. `clock`: another than this machine's. Raises
+    Misconfigured."""
     loaded = read(env, config_option)
     places, config = loaded.places, loaded.config
     catalog = load(shipped_folder(), places.providers_dir, config, loaded.source)
@@ -190,7 +196,7 @@ async def build(
     clients = ClientKeys(keyring)
     await clients.rescan()
     clients.with_config_keys(config.api_keys)
-    clock, client, metrics = SystemClock(), Client(config.proxy_url), Metrics()
+    clock, client, metrics = clock or SystemClock(), Client(config.proxy_url), Metrics()
     renewer = Renewer(
         owner,
         lambda: house.catalog,
