@@ -88,23 +88,21 @@ def told(error: VaultdError) -> dict[str, Any]:
     """The error as it crosses to another process: class, message, and what else the class holds."""
     # A class made elsewhere (the vault has some below Misconfigured) is known there by the one above it.
     kind = next(kind for kind in type(error).__mro__ if kind.__module__ == __name__)
-    return {"class": kind.__name__, "message": str(error), **_held(error), "skew": error.skew}
+    held = {name: getattr(error, name) for name in vars(_made(kind, ""))}
+    return {"class": kind.__name__, "message": str(error), **held, "skew": error.skew}
 
 
 def revived(told: Mapping[str, Any]) -> VaultdError:
     """What `told` told. A class that this version does not know is the base of all."""
-    kind: Any = globals().get(str(told.get("class")))
-    if not (isinstance(kind, type) and issubclass(kind, VaultdError)):
-        kind = VaultdError
-    message = str(told.get("message", "refused without a word"))
-    error: VaultdError = UpstreamRefused(message, status=0) if kind is UpstreamRefused else kind(message)
-    for name in (*_held(error), "skew"):
+    kind = globals().get(str(told.get("class")))
+    known = isinstance(kind, type) and issubclass(kind, VaultdError)
+    error = _made(kind if known else VaultdError, str(told.get("message", "refused without a word")))
+    for name in (*vars(error), "skew"):
         if name in told:
             setattr(error, name, told[name])
     return error
 
 
-def _held(error: VaultdError) -> dict[str, Any]:
-    return {
-        name: value for name, value in vars(error).items() if name in {"after", "outcome_unknown", "status", "code"}
-    }
+def _made(kind: Any, message: str) -> VaultdError:
+    error: VaultdError = kind(message, status=0) if kind is UpstreamRefused else kind(message)
+    return error
