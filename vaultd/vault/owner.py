@@ -79,7 +79,7 @@ class Lease:
             store.make_room(name)
         except OSError as error:
             reason = f"its new token could not be saved ({error.strerror}): free space or repair the folder"
-            raise TryLater(reason) from error
+            raise TryLater(reason, own=True) from error
         try:
             yield
         finally:
@@ -139,7 +139,7 @@ class Owner:
             async with asyncio.timeout(timeout):
                 await lock.acquire()
         except TimeoutError:
-            raise TryLater(f"{id} is in another task's hands for {timeout:.0f} s now: try again") from None
+            raise TryLater(f"{id} is in another task's hands for {timeout:.0f} s now: try again", own=True) from None
         try:
             async with self._store.lease(f"{id}.json", wait=timeout):
                 self._take_in(id, look(self._store, self._keyring, f"{id}.json"))
