@@ -22,6 +22,26 @@ from vaultd.config.model import Compat, Config
 from vaultd.errors import Misconfigured
 
 SHIPPED: Final = "shipped"
+
+#: What endpoints of the chat format say of a credential with the status of a bad request: OpenAI's codes, which most
+#: have taken over, and the words of common servers that have none. `providers.<name>.api.refusals` replaces it.
+_REFUSALS: Final[list[dict[str, Any]]] = [
+    {"status": [400, 403, 404], "code": ["model_not_found", "model_not_available"], "means": "model-not-allowed"},
+    {
+        "status": [404],
+        "says": ["` does not exist", "not found, try pulling it first", "No endpoints found for "],
+        "means": "model-not-allowed",
+    },
+    {"status": [400], "says": ["is not a valid model ID"], "means": "model-not-allowed"},
+    {
+        "status": [400, 403, 429],
+        "code": ["insufficient_quota", "insufficient_balance", "billing_not_active", "billing_hard_limit_reached"],
+        "means": "no-credit",
+    },
+    {"status": [403, 429], "says": ["used all available credits", "Insufficient Balance"], "means": "no-credit"},
+    {"status": [400, 403], "code": ["invalid_api_key"], "means": "bad-key"},
+    {"status": [400, 403], "says": ["Incorrect API key provided", "API key not valid"], "means": "bad-key"},
+]
 #: What `doctor` calls a manifest that cannot be used.
 _INVALID: Final = "manifest-invalid"
 
@@ -161,7 +181,7 @@ def _compat_manifest(entry: Compat) -> dict[str, Any]:
         "name": entry.name,
         "keys": True,
         "endpoints": {"api": entry.base_url},
-        "api": {"formats": ["openai-chat"], "hooks": ["chat-stream-usage"]},
+        "api": {"formats": ["openai-chat"], "hooks": ["chat-stream-usage"], "refusals": copy.deepcopy(_REFUSALS)},
         "models": _compat_models(entry),
     }
 

@@ -123,6 +123,18 @@ class Model(_Leaf, frozen=True, kw_only=True):
     display_name: str = ""
 
 
+class CredentialRefusal(_Leaf, frozen=True, kw_only=True):
+    """A refusal that is about the credential and not the request, though its status does not say so. It fits where the
+    status does, and one of `code` (whole) and one of `says` (a part of the message), of those two that are given."""
+
+    status: Annotated[list[Annotated[int, msgspec.Meta(ge=400, le=499)]], msgspec.Meta(min_length=1)]
+    #: The error's `code`, `type` or Google's `status` or `reason`.
+    code: list[str] = []
+    #: For a vendor that has only words for it.
+    says: list[str] = []
+    means: Literal["bad-key", "no-credit", "model-not-allowed"]
+
+
 class Api(_Leaf, frozen=True, kw_only=True):
     """How inference is reached. The base is `endpoints.api`."""
 
@@ -152,6 +164,8 @@ class Api(_Leaf, frozen=True, kw_only=True):
     streams_translated: bool = False
     #: Named request and answer hooks, in order (`catalog.hooks`).
     hooks: list[str] = []
+    #: Refusals after which the next credential is tried, for they are this one's own; the first that fits counts.
+    refusals: list[CredentialRefusal] = []
     #: Put before the client's own system text, which stays; empty for the vendors we know. An operator's word, for an
     #: endpoint that refuses a request without it.
     first_system: str = ""

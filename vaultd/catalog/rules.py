@@ -12,7 +12,7 @@ from typing import Final
 
 from vaultd.catalog.hooks.flows import FLOW_HOOKS
 from vaultd.catalog.hooks.requests import REQUEST_HOOKS
-from vaultd.catalog.manifest import Api, OAuth, Provider, duration
+from vaultd.catalog.manifest import Api, CredentialRefusal, OAuth, Provider, duration
 from vaultd.catalog.secure import fault
 from vaultd.config.yaml import Fault, nearest
 from vaultd.errors import Misconfigured
@@ -25,6 +25,10 @@ _ENDPOINTS: Final = (
     "api", "authorize", "token", "revoke", "userinfo", "device", "device-usercode", "device-token", "device-page",
     "projects", "services",
 )  # fmt: skip
+#: Error codes that vendors give to whatever a client did wrong.
+_EVERYWHERE: Final = frozenset(
+    {"invalid_request_error", "invalid_argument", "failed_precondition", "not_found_error", "not_found"}
+)
 _NEEDED: Final = {
     "code": ("authorize", "token"),
     "device": ("device", "token"),
@@ -56,8 +60,20 @@ def _broken_api(api: Api) -> Iterator[Fault]:
     yield from _unknown("api.hooks", api.hooks, list(REQUEST_HOOKS))
     if api.first_system and not api.first_system.strip():
         yield Fault("api.first-system", "holds no text; leave it out to put nothing before the client's")
+    for index, refusal in enumerate(api.refusals):
+        yield from _broken_refusal(f"api.refusals[{index}]", refusal)
     if "" in api.first_system_refusals:
         yield Fault("api.first-system-refusals", "an empty text stands in every answer")
+
+
+def _broken_refusal(where: str, refusal: CredentialRefusal) -> Iterator[Fault]:
+    """A row that fits any malformed request would ask every credential of the pool for it."""
+    if not all(text.strip() for text in (*refusal.code, *refusal.says)):
+        yield Fault(where, "an empty text stands in every answer")
+    elif not refusal.says and not refusal.code:
+        yield Fault(where, "would fit every refusal of that status; give `code` or `says`")
+    elif not refusal.says and (wide := _EVERYWHERE & {code.lower() for code in refusal.code}):
+        yield Fault(where, f"`{min(wide)}` stands for any bad request; give `says` too")
 
 
 def _broken_oauth(oauth: OAuth, endpoints: dict[str, str]) -> Iterator[Fault]:

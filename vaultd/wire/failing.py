@@ -97,6 +97,8 @@ _chunk: Final = msgspec.json.Decoder(_Chunk)
 _event: Final = msgspec.json.Decoder(_Event)
 #: In seconds: who says so much says nothing.
 _CENTURY: Final = 100 * 365 * 86400
+#: An error's text is for people: what is longer is a response with all its tools, and is not judged.
+_SAID: Final = 64 * 1024
 #: What a member of a delta is worth when it says nothing.
 _EMPTY: Final = (msgspec.Raw(b'""'), _NULL, msgspec.Raw(b"[]"), msgspec.Raw(b"{}"))
 
@@ -151,15 +153,15 @@ def failure(data: bytes) -> Refusal | None:
         error = said  # Responses: its members stand at the top
     if not error:
         return None
-    return _refusal(error if isinstance(error, dict) else {"message": error})
+    return _refusal(error if isinstance(error, dict) else {"message": error}, data)
 
 
 def refused(data: bytes) -> Refusal:
     """The refusal in data that is known to report an error, whatever it says."""
-    return failure(data) or _refusal({})
+    return failure(data) or _refusal({}, data)
 
 
-def _refusal(error: Mapping[str, Any]) -> Refusal:
+def _refusal(error: Mapping[str, Any], data: bytes) -> Refusal:
     message, code = error.get("message"), error.get("code")
     message = message[:LONGEST] if isinstance(message, str) and message else "the vendor failed and gave no reason"
     named = (error.get(name) for name in ("code", "status", "type"))
@@ -172,7 +174,9 @@ def _refusal(error: Mapping[str, Any]) -> Refusal:
     if isinstance(wait, bool) or not isinstance(wait, int | float) or not 0 <= wait < _CENTURY:
         wait = None
     retry_after = None if wait is None else float(wait)
-    return Refusal(status or 502, "upstream", message, retry_after, code if isinstance(code, str) else "")
+    # As much as is read of a refusal that is no stream.
+    said = bytes(data[:_SAID])
+    return Refusal(status or 502, "upstream", message, retry_after, code if isinstance(code, str) else "", said)
 
 
 def _named(frame: bytes) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -33,6 +34,25 @@ def told(status: int, body: bytes, retry_after: float | None = None) -> Refusal 
         message = _json(error or said.get("detail")) or f"the vendor answered with status {status}"
     code = inner.get("code")
     return Refusal(status, "upstream", message[:LONGEST], retry_after, code if isinstance(code, str) else "")
+
+
+def error_of(body: bytes) -> Mapping[str, Any]:
+    """The members of the error in a body or in an event's data; {} where there is none. A text stands as `message`."""
+    try:
+        said = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    if isinstance(said, list) and said:
+        said = said[0]
+    if not isinstance(said, dict):
+        return {}
+    response = said.get("response")
+    for place in (said, response if isinstance(response, dict) else {}):
+        for name in ("error", "detail"):
+            if isinstance(place.get(name), dict):
+                return dict(place[name])
+    text = _text(said.get("error")) or _text(said.get("detail"))
+    return {**said, "message": text} if text else said
 
 
 def _text(value: Any) -> str:

@@ -10,6 +10,7 @@ Kind = Literal[
     "no-such-model",
     "no-credential",
     "cooling",
+    "busy",
     "sign-in-required",
     "not-implemented",
     "unauthorized",
@@ -24,11 +25,21 @@ class Refusal(VaultdError):
     """A request that gets an error for an answer: its true status, and a message that names the reason.
 
     `retry_after` is in seconds, None where nobody knows. `code` is a vendor's own word for it, which clients of its
-    family look for (`context_length_exceeded`).
+    family look for (`context_length_exceeded`). `said`: what a stream said instead of an answer, as it came, to be
+    judged (`work.verdict`) and never shown.
     """
 
-    def __init__(self, status: int, kind: Kind, message: str, retry_after: float | None = None, code: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        kind: Kind,
+        message: str,
+        retry_after: float | None = None,
+        code: str = "",
+        said: bytes = b"",
+    ) -> None:
         super().__init__(message)
+        self.said = said
         self.status = status
         self.kind: Kind = kind
         self.message = message

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import secrets
-from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
 
 import msgspec
@@ -19,6 +18,7 @@ from vaultd.catalog.manifest import FormatName, Provider
 from vaultd.errors import Misconfigured, ProtocolError, SignInRequired, TryLater
 from vaultd.net import upstream
 from vaultd.net.client import Client as Network
+from vaultd.net.clock import Clock
 from vaultd.net.upstream import BROKEN, Answer
 from vaultd.pool.state import NETWORK, Outcome
 from vaultd.secret import Secret
@@ -39,6 +39,7 @@ from vaultd.work.metrics import Metrics
 from vaultd.work.plan import Candidate
 from vaultd.work.renew import Renewer
 from vaultd.work.translate import Translated, Understanding
+from vaultd.work.verdict import of_stream, verdict
 
 #: An answer up to this size is read whole before the client hears of it, so that a failure in its middle still finds
 #: another candidate; a larger one (images, in base64) passes through.
@@ -79,6 +80,7 @@ class Ready(msgspec.Struct):
 
     answer: Answer
     errand: Same | Translated
+    provider: Provider
     first: bytes
     complete: bool
     #: A stream in another format: who reads it, and the events that `first` held.
@@ -200,7 +202,7 @@ class Attempts:
                     first, complete = await answer.whole(FRAME_LIMIT if translated else _HELD)
             if not first:
                 return Failed(NETWORK, Refusal(502, "upstream", f"{answer.host} answered with nothing"))
-            begun = await self._begin(Ready(answer, errand, first, complete), ask)
+            begun = await self._begin(Ready(answer, errand, provider, first, complete), ask)
             ready = isinstance(begun, Ready)
             return begun
         except TimeoutError:
@@ -215,24 +217,24 @@ class Attempts:
 
     async def _begin(self, ready: Ready, ask: Ask) -> Ready | Failed:
         """Reads on until there is something to tell: until then a failure finds another candidate."""
-        answer, errand, idle = ready.answer, ready.errand, self._house.config.streaming.idle_seconds
+        answer, idle, clock = ready.answer, self._house.config.streaming.idle_seconds, self._house.clock
         if not is_stream(answer):
             return ready
-        if isinstance(errand, Translated):
-            return await _begun(answer, errand, ready.first, idle)
+        if isinstance(ready.errand, Translated):
+            return await _begun(ready, ready.errand, idle, clock)
         if ask.action == "stream" and "Content-Encoding" not in answer.headers:
-            return await _opened(answer, errand, ask.format, ready.first, idle)
+            return await _opened(ready, ask.format, idle, clock)
         return ready
 
     async def _refused(self, answer: Answer, errand: Same | Translated, provider: Provider) -> Failed:
         """The vendor's own words pass where they are JSON; a proxy's page of HTML and a redirect do not."""
         body = await _reason(answer, isinstance(errand, Translated))
-        body = explained(provider, answer.status, body) or body
-        hint = self._retry_after(answer.headers.get("Retry-After", ""))
         if answer.status < 400:
             reason = Refusal(502, "upstream", f"{answer.host} answered with a redirect, which is not followed")
             return Failed(Outcome(502), reason)
-        outcome = Outcome(answer.status, hint)
+        outcome = verdict(provider, answer.status, answer.headers, body, wall=self._house.clock.now())
+        hint = outcome.retry_after
+        body = explained(provider, answer.status, body) or body
         if isinstance(errand, Translated):
             if (refusal := fault.told(answer.status, body, hint)) is not None:
                 return Failed(outcome, refusal, body)
@@ -240,15 +242,6 @@ class Attempts:
             return Failed(outcome, Whole(answer.status, towards_client(answer.headers.items()), body), body)
         message = f"{answer.host} answered with status {answer.status} and no reason that can be passed on"
         return Failed(outcome, Refusal(answer.status, "upstream", message, hint))
-
-    def _retry_after(self, value: str) -> float | None:
-        """RFC 9110 §10.2.3: seconds or a date."""
-        if value.isascii() and value.isdecimal() and len(value) < 10:  # 31 years; the config caps what is left
-            return float(value)
-        try:
-            return max(0.0, parsedate_to_datetime(value).timestamp() - self._house.clock.now()) if value else None
-        except (ValueError, OverflowError):
-            return None
 
     def _address(self, provider: Provider, credential: Credential) -> Address:
         known = self._addresses.get(credential.id)
@@ -284,33 +277,40 @@ async def _reason(answer: Answer, inflate: bool) -> bytes:
     return body
 
 
-async def _opened(answer: Answer, errand: Same, fmt: FormatName, first: bytes, idle: float) -> Ready | Failed:
+def judged(ready: Ready, refusal: Refusal, clock: Clock, last_word: Whole | None = None) -> Failed:
+    """A try that failed inside a 200, before the client heard anything of it."""
+    outcome = of_stream(ready.provider, refusal, ready.answer.headers, wall=clock.now())
+    refusal.retry_after = outcome.retry_after
+    return Failed(outcome, last_word or refusal)
+
+
+async def _opened(ready: Ready, fmt: FormatName, idle: float, clock: Clock) -> Ready | Failed:
     """A stream of which something is worth passing on; one that fails before that is a try in vain."""
-    opening, pieces = Opening(fmt), [first]
-    verdict: Verdict = opening.feed(first)
-    while verdict == "hold":
+    answer, opening, pieces = ready.answer, Opening(fmt), [ready.first]
+    found: Verdict = opening.feed(ready.first)
+    while found == "hold":
         chunk = await _next(answer, idle)
-        verdict = opening.feed(chunk) if chunk else opening.end()
+        found = opening.feed(chunk) if chunk else opening.end()
         pieces.append(chunk)
-    if isinstance(verdict, Refusal):
+    if isinstance(found, Refusal):
         # If nobody else can answer, the client hears it in the vendor's own bytes.
         rest, _ = await answer.whole(_ERROR_LIMIT)
-        said = Whole(answer.status, towards_client(answer.headers.items()), b"".join([*pieces, rest]), verdict)
-        return Failed(Outcome(verdict.status, verdict.retry_after), said)
-    return Ready(answer, errand, b"".join(pieces), complete=False)
+        said = Whole(answer.status, towards_client(answer.headers.items()), b"".join([*pieces, rest]), found)
+        return judged(ready, found, clock, said)
+    return msgspec.structs.replace(ready, first=b"".join(pieces))
 
 
-async def _begun(answer: Answer, errand: Translated, first: bytes, idle: float) -> Ready | Failed:
+async def _begun(ready: Ready, errand: Translated, idle: float, clock: Clock) -> Ready | Failed:
     """Likewise, for a stream that is read."""
-    reading = errand.reader()
-    events, chunk = reading.feed(first), first
+    answer, reading = ready.answer, errand.reader()
+    events, chunk = reading.feed(ready.first), ready.first
     while chunk and all(type(event) is Begin for event in events):
         chunk = await _next(answer, idle)
         events += reading.feed(chunk) if chunk else reading.end()
     failure = events[-1] if events else None
     if isinstance(failure, Fail) and not any(type(event) is Open for event in events):
-        return Failed(Outcome(failure.refusal.status, failure.refusal.retry_after), failure.refusal)
-    return Ready(answer, errand, first, complete=False, reading=reading, events=events)
+        return judged(ready, failure.refusal, clock)
+    return msgspec.structs.replace(ready, reading=reading, events=events)
 
 
 async def _next(answer: Answer, idle: float) -> bytes:

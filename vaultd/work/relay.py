@@ -14,20 +14,21 @@ from typing import Final, Protocol
 import msgspec
 
 from vaultd.net.logs import Told
-from vaultd.pool.state import OK, Outcome
+from vaultd.pool.state import OK
 from vaultd.wire.formats import FORMATS, Face
 from vaultd.wire.refusal import Refusal
 from vaultd.wire.usage import Usage
 from vaultd.work import attempt
 from vaultd.work import plan as planning
 from vaultd.work.ask import Ask
-from vaultd.work.attempt import Attempts, Failed, Ready, Whole, is_stream
+from vaultd.work.attempt import Attempts, Failed, Ready, Whole, is_stream, judged
 from vaultd.work.deliver import Client, folded, streamed, whole
 from vaultd.work.pump import usage_of
 from vaultd.work.silence import Silence
 from vaultd.work.tasks import Tasks
 from vaultd.work.telling import Telling
 from vaultd.work.translate import Translated, Understanding, estimated
+from vaultd.work.verdict import last_word
 
 _log = logging.getLogger("vaultd.relay")
 
@@ -133,7 +134,7 @@ class Relay:
         """Candidate by candidate, round by round, until one answers or the request itself is at fault."""
         plan = planning.plan(self._house, ask.format, ask.model)
         understanding = Understanding(ask, self._house.seal)
-        last: Whole | Refusal | None = None
+        last: Failed | None = None
         while True:
             for candidate in plan.candidates:
                 story.provider, story.credential = candidate.provider.id, candidate.credential.id
@@ -142,7 +143,7 @@ class Relay:
                 if result is None:
                     continue
                 if isinstance(result, Failed) and result.unable:
-                    last = last or result.last_word
+                    last = last or result
                     continue
                 story.attempts += 1
                 told = await self._deliver(result, ask, client, story, silence) if isinstance(result, Ready) else result
@@ -151,15 +152,16 @@ class Relay:
                 self._house.metrics.attempt(candidate.provider.id, outcome.status)
                 if not isinstance(told, Failed):
                     return told
-                last = told.last_word
                 if not outcome.passes_on:
-                    return _last_word(last, story, client)
+                    return _last_word(told.last_word, story, client)
+                if last is None or last.unable or last_word(outcome) >= last_word(last.outcome):
+                    last = told
             if not plan.again():
                 break
         if last is None:  # nobody that serves it counts tokens
             tokens, story.status = estimated(understanding.request()), 200
             return Whole(200, dict(_ESTIMATED), tokens)
-        return _last_word(last, story, client)
+        return _last_word(last.last_word, story, client)
 
     async def _deliver(
         self, ready: Ready, ask: Ask, client: Client, story: Story, silence: Silence | None
@@ -188,7 +190,7 @@ class Relay:
         except Refusal as refusal:
             if client.opened:
                 raise
-            return Failed(Outcome(refusal.status), refusal)
+            return judged(ready, refusal, self._house.clock)
         finally:
             answer.close()
 
