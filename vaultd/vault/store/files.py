@@ -135,7 +135,7 @@ class FileStore:
             while not _take(fd, fcntl.LOCK_EX):
                 if asyncio.get_running_loop().time() >= deadline:
                     held = held or f"{name} is in another vaultd process's hands for {wait:.0f} s now"
-                    raise TryLater(f"{held}: try again")
+                    raise TryLater(f"{held}: try again", own=True)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  - spreads waiters, guards nothing
                 pause = min(pause * 2, _BACKOFF[1])
             yield
@@ -162,7 +162,7 @@ class FileStore:
                 return os.open(path, os.O_RDONLY | flags)  # enough for flock, and possible where nothing can be written
             return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
         except OSError as error:
-            raise TryLater(f"{name} cannot be locked: {path}: {error.strerror}") from error
+            raise TryLater(f"{name} cannot be locked: {path}: {error.strerror}", own=True) from error
 
     @contextmanager
     def _open_folder(self) -> Iterator[int]:
