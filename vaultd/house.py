@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from vaultd.config.load import Loaded, read
 from vaultd.config.model import Config
 from vaultd.config.places import Places
 from vaultd.errors import Misconfigured
+from vaultd.keeper.near import Keeper
 from vaultd.net import logs
 from vaultd.net.client import Client
 from vaultd.net.clock import Clock, SystemClock
@@ -39,6 +40,8 @@ from vaultd.work.tasks import Tasks
 
 _log = logging.getLogger("vaultd.house")
 
+#: What a reload may find wrong.
+_READING = frozenset({"config-invalid", "config-missing", "config-unreadable", "manifest-invalid", "client-key-public"})
 #: What only a start can change; a reload that changes it says so.
 _AT_START = ("host", "port", "tls", "auth_dir", "vault")
 
@@ -67,6 +70,7 @@ class House:
     clients: ClientKeys
     seal: CompactionSeal
     client: Client
+    keeper: Keeper
     clock: Clock
     renewer: Renewer
     pool: Pool
@@ -77,7 +81,8 @@ class House:
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     #: What the operator should know, one line each; from the configuration and the manifests.
     warnings: list[str] = field(default_factory=list)
-    #: What keeps the house from doing all it should: what → one line with the next action. Gone when it is mended.
+    #: What keeps the house from doing all it should and it alone sees: code (`work.health.codes`) → one line. Gone once
+    #: it is mended.
     troubles: dict[str, str] = field(default_factory=dict)
     _tasks: Tasks = field(default_factory=Tasks)
     _eye: Eye | None = None
@@ -92,7 +97,7 @@ class House:
             proof=self.owner.folder,
             folders=self._folders,
             look=self.look,
-            trouble=lambda reason: self._trouble("file-events", reason),
+            trouble=lambda reason: self._trouble("file-events-absent", reason),
             pace=pace,
         )
         self._tasks.start("follow files", following)
@@ -119,7 +124,8 @@ class House:
             catalog = load(shipped_folder(), loaded.places.providers_dir, loaded.config, loaded.source)
         except Misconfigured as error:
             self.metrics.reload("refused")
-            self._trouble("config", f"the last good configuration is in use: {error}")
+            self._end_troubles(_READING - {error.code})
+            self._trouble(error.code, f"the last good configuration is in use: {error}")
             return
         old, self.config, self.catalog = self.config, loaded.config, catalog
         self.config_source, self.places = loaded.source, loaded.places
@@ -129,8 +135,9 @@ class House:
         if self.daemon is not None:
             set_up_log(self)
         fixed = [name.replace("_", "-") for name in _AT_START if getattr(old, name) != getattr(self.config, name)]
-        self._trouble("restart", f"{', '.join(fixed)} changed: restart vaultd for it to count" if fixed else None)
-        self._trouble("config", None)
+        restart = f"{', '.join(fixed)} changed: restart vaultd for it to count" if fixed else None
+        self._trouble("config-restart", restart)
+        self._end_troubles(_READING)
         self.renewer.wake()
         self.metrics.reload("taken")
         _log.info("configuration reloaded", extra={"reason": reason, "file": self.config_source})
@@ -140,6 +147,7 @@ class House:
         if self._eye is not None:
             self._eye.close()
         await self.renewer.drain()
+        await self.keeper.close()
         await self.client.close()
 
     def secrets(self) -> Iterator[Secret]:
@@ -153,16 +161,20 @@ class House:
         """An editor that replaces by rename leaves a moment without a file, or with an empty one: no configuration."""
         before, now = self.places.config_file, loaded.places.config_file
         if before is not None and now is None:
-            raise Misconfigured(f"{before} is gone; put it back, or restart without one")
+            raise Misconfigured(f"{before} is gone; put it back, or restart without one", code="config-missing")
         if now is not None and self.config != Config() and not now.read_bytes().strip():
-            raise Misconfigured(f"{now} is empty; write it again, or restart with it empty")
+            raise Misconfigured(f"{now} is empty; write it again, or restart with it empty", code="config-missing")
 
-    def _trouble(self, what: str, reason: str | None) -> None:
+    def _trouble(self, code: str, reason: str | None) -> None:
         if reason is None:
-            self.troubles.pop(what, None)
-        elif self.troubles.get(what) != reason:
-            self.troubles[what] = reason
+            self.troubles.pop(code, None)
+        elif self.troubles.get(code) != reason:
+            self.troubles[code] = reason
             _log.warning(reason)
+
+    def _end_troubles(self, codes: Iterable[str]) -> None:
+        for code in codes:
+            self.troubles.pop(code, None)
 
     def _folders(self) -> list[Path]:
         """Where changes are waited for. A linked config is watched at both ends: either may be replaced."""
@@ -196,11 +208,15 @@ async def build(
     clients = ClientKeys(keyring)
     await clients.rescan()
     clients.with_config_keys(config.api_keys)
-    clock, client, metrics = clock or SystemClock(), Client(config.proxy_url), Metrics()
+    client, metrics = Client(config.proxy_url), Metrics()
+    keeper = Keeper(owner, keyring, lambda: house.config.proxy_url, quiet=not for_daemon)
+    # The keeper lives by the machine's clock: who brings another renews by it, in here.
+    renew_ = keeper if clock is None else partial(renew, owner, send=client.send, clock=clock)
+    clock = clock or SystemClock()
     renewer = Renewer(
         owner,
         lambda: house.catalog,
-        partial(renew, owner, send=client.send, clock=clock),
+        renew_,
         clock,
         on_outcome=lambda _id, provider, outcome: metrics.renewal(provider, outcome),
     )
@@ -216,6 +232,7 @@ async def build(
         clients=clients,
         seal=CompactionSeal(keyring.pepper),
         client=client,
+        keeper=keeper,
         clock=clock,
         renewer=renewer,
         pool=Pool(renewer.failing),
@@ -231,8 +248,14 @@ async def build(
 
 
 def set_up_log(house: House) -> None:
+    """Where the file cannot be written, stderr has the log: a daemon that says nothing is worse."""
     file = house.places.state_dir / "logs" / "vaultd.log" if house.config.logging_to_file else None
-    logs.set_up(debug=house.config.debug, file=file, secrets=house.secrets)
+    house.troubles.pop("log-unwritable", None)
+    try:
+        logs.set_up(debug=house.config.debug, file=file, secrets=house.secrets)
+    except OSError as error:
+        logs.set_up(debug=house.config.debug, secrets=house.secrets)
+        house.troubles["log-unwritable"] = f"the log file {file} cannot be written: {error.strerror}"
 
 
 def _warnings(loaded: Loaded, catalog: Catalog, keyring: Keyring) -> list[str]:

@@ -12,7 +12,7 @@ import resource
 import sys
 
 #: prctl(2), linux/prctl.h.
-_PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
+_PR_GET_DUMPABLE, _PR_SET_DUMPABLE, _PR_SET_NAME = 3, 4, 15
 
 
 def harden() -> None:
@@ -27,3 +27,9 @@ def is_hardened() -> bool:
     if sys.platform == "linux" and ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) != 0:
         return False
     return resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
+
+
+def name_process(name: str) -> None:
+    """What `ps` and `top` call it; at most 15 bytes (prctl(2), PR_SET_NAME)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)

@@ -1,0 +1,151 @@
+"""One keeper process, and the socket to it: orders go out, answers come back in any order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from vaultd.errors import ProtocolError, TryLater, VaultdError, revived
+from vaultd.keeper.messages import Ask, Done, Failed, Hello, News, Ready, framed, from_far, read
+from vaultd.work.renewal import Order, Renewal
+from vaultd.work.tasks import Tasks
+
+_log = logging.getLogger("vaultd.keeper")
+
+#: A start takes half a second; a machine that boots everything at once is forty times as slow.
+_START_SECONDS: Final = 20.0
+#: A renewal waits at most for its lease twice (60 s each), discovery, the token endpoint and two hooks (30 s each). A
+#: keeper that takes longer hangs.
+_ORDER_SECONDS: Final = 300.0
+#: How often a process whose socket ended is asked for its exit status, so that it does not stay a zombie.
+_REAP_SECONDS: Final = 0.05
+
+Outcome = Renewal | VaultdError
+
+
+@dataclass
+class Line:
+    """`taken` makes known here what the keeper did, before whoever ordered it hears; `news` what it saved since."""
+
+    process: subprocess.Popen[bytes]
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    #: The root key it was given, by its id.
+    root: str
+    taken: Callable[[str, Done | Failed], Awaitable[Outcome]]
+    news: Callable[[str], Coroutine[Any, Any, None]]
+    open: bool = True
+    _flights: dict[int, tuple[str, asyncio.Future[Outcome]]] = field(default_factory=dict)
+    _last: int = 0
+    _tasks: Tasks = field(default_factory=Tasks)
+    _silent: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._reaping = self._tasks.start("reap the keeper", self._reap())
+
+    async def greet(self, hello: Hello) -> None:
+        """Until it is ready. Raises what it raised, or TryLater where it ended without a word."""
+        try:
+            await self._greet(hello)
+        except BaseException:
+            self._over()
+            raise
+        self._tasks.start("hear the keeper", self._hear())
+
+    async def _greet(self, hello: Hello) -> None:
+        self.writer.write(framed(hello))
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                body = await read(self.reader)
+        except TimeoutError:
+            self.process.kill()
+            raise TryLater(f"it was not ready within {_START_SECONDS:.0f} s: is the machine overloaded?") from None
+        if body is None:
+            raise TryLater("it ended at once: run `vaultd doctor`, and see what its log says")
+        ready = from_far.decode(body)
+        if isinstance(ready, Failed):
+            raise revived(ready.error)
+        assert isinstance(ready, Ready)
+
+    async def ask(self, order: Order, proxy: str) -> Outcome:
+        """What became of it. Cancelling this cancels nothing in there, and what it did is taken all the same."""
+        if not self.open:
+            return _broken(order.id)
+        self._last += 1
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._flights[self._last] = order.id, outcome
+        self.writer.write(framed(Ask(n=self._last, order=_slim(order), proxy=proxy)))
+        try:
+            async with asyncio.timeout(_ORDER_SECONDS):
+                return await asyncio.shield(outcome)
+        except TimeoutError:
+            self.process.kill()  # what is under way stands as intents, and the next keeper settles them
+            return _broken(order.id)
+
+    def hang_up(self) -> None:
+        """Nothing more is ordered; what is under way is still answered."""
+        self.open = False
+        if self.writer.can_write_eof() and not self.writer.is_closing():
+            self.writer.write_eof()
+
+    async def ended(self, seconds: float) -> None:
+        """Waits for the process, no longer than this; then it goes on alone."""
+        await asyncio.wait([self._reaping], timeout=seconds)
+        self._over()
+        await self._tasks.close()
+
+    async def _hear(self) -> None:
+        try:
+            while (body := await read(self.reader)) is not None:
+                self._heard(from_far.decode(body))
+        except (ProtocolError, msgspec.MsgspecError) as error:
+            _log.error("the keeper is not understood", extra={"error": type(error).__name__})
+        finally:
+            self._over()
+
+    def _over(self) -> None:
+        self.open = False
+        self.writer.close()
+        self._silent.set()
+        for id_, outcome in self._flights.values():
+            if not outcome.done():
+                outcome.set_result(_broken(id_))
+        self._flights.clear()
+
+    def _heard(self, message: Ready | Done | Failed | News) -> None:
+        match message:
+            case Done() | Failed() if message.n in self._flights:
+                self._tasks.start("take an answer", self._take(message, *self._flights.pop(message.n)))
+            case News():
+                self._tasks.start("take news", self.news(message.saved))
+
+    async def _take(self, message: Done | Failed, id_: str, outcome: asyncio.Future[Outcome]) -> None:
+        try:
+            result = await self.taken(id_, message)
+        except VaultdError as error:
+            result = error
+        if not outcome.done():
+            outcome.set_result(result)
+
+    async def _reap(self) -> None:
+        await self._silent.wait()
+        while self.process.poll() is None:  # noqa: ASYNC110 - SIGCHLD would tell, and belongs to whoever runs the loop
+            await asyncio.sleep(_REAP_SECONDS)
+
+
+def _slim(order: Order) -> Order:
+    """A renewal needs nothing of what is for inference, or for people."""
+    slim = msgspec.structs.replace(order.provider, models=[], notes="")
+    return msgspec.structs.replace(order, provider=slim)
+
+
+def _broken(id_: str) -> TryLater:
+    """`after` 0: within a vendor's grace the spent token still works, so the next try must not wait (SEC-45)."""
+    reason = f"{id_}: the keeper was ended while it renewed; it is tried again at once"
+    return TryLater(reason, after=0.0, outcome_unknown=True, own=True)

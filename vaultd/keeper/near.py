@@ -1,0 +1,163 @@
+"""The daemon's side of its keeper: starts the process when something is first to be renewed, and orders.
+
+`Keeper` is a `work.renewal.Renew`. What comes back is on disk already, and is read from there; what could not be saved
+comes over the socket, and the daemon's own owner holds it and tries to save it too. Where no keeper can be started
+nothing is renewed: a renewal that dies with the daemon is what this is for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Final
+
+from vaultd import __version__
+from vaultd.errors import TryLater, VaultdError, revived
+from vaultd.keeper.line import Line
+from vaultd.keeper.messages import Done, Failed, Hello
+from vaultd.vault.credential import Credential
+from vaultd.vault.keyring import Keyring
+from vaultd.vault.owner import Owner
+from vaultd.vault.rootkey import RootKey
+from vaultd.work.renewal import Order, Renewal
+from vaultd.work.tasks import Tasks
+
+_log = logging.getLogger("vaultd.keeper")
+
+#: Renewals of one vendor at a time; the others wait here. A connection under TLS costs a quarter of a megabyte, all
+#: vendors together are to fit in 64 MB, a renewal takes a second, and the daemon's loop orders one a second.
+_AT_ONCE: Final = 4
+#: Between two starts that fail, however many credentials are due.
+_START_AGAIN: Final = 5.0
+#: From the end of the socket to the end of a process that has nothing to do. One that has goes on without us.
+_END_SECONDS: Final = 5.0
+#: What OpenSSL and Python read. Nothing of ours: the root key may stand in the daemon's environment.
+_ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+class Keeper:
+    """Renews in another process. `proxy` is asked with each order; `quiet`: nobody reads its log (a command)."""
+
+    def __init__(self, owner: Owner, keyring: Keyring, proxy: Callable[[], str], *, quiet: bool) -> None:
+        self._owner = owner
+        self._keyring = keyring
+        self._proxy = proxy
+        self._quiet = quiet
+        self._line: Line | None = None
+        self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_AT_ONCE))
+        self._starting = asyncio.Lock()
+        self._not_before = 0.0
+        self._tasks = Tasks()
+        #: Why nothing can be renewed, and what to do; empty where it can.
+        self.trouble = ""
+
+    async def __call__(self, order: Order) -> Renewal:
+        async with self._gates[order.provider.id]:
+            line = await self._open()
+            outcome = await line.ask(order, self._proxy())
+        if isinstance(outcome, VaultdError):
+            raise outcome
+        return outcome
+
+    async def close(self) -> None:
+        """Whatever is under way goes on, in there, until it is saved."""
+        line, self._line = self._line, None
+        if line is not None:
+            line.hang_up()
+            await line.ended(_END_SECONDS)
+        await self._tasks.close()
+
+    async def _open(self) -> Line:
+        """The line to a keeper that lives and knows the root key of today."""
+        async with self._starting:
+            root = await asyncio.to_thread(self._root)
+            line = self._line
+            if line is not None and line.open and line.root == root.key.kid:
+                return line
+            if line is not None:
+                line.hang_up()
+            self._line = None
+            loop = asyncio.get_running_loop()
+            if self.trouble and loop.time() < self._not_before:
+                raise TryLater(self.trouble, after=self._not_before - loop.time(), own=True)
+            try:
+                self._line = await self._start(root)
+            except (OSError, VaultdError) as error:
+                self._not_before = loop.time() + _START_AGAIN
+                self.trouble = f"nothing is renewed, for its keeper cannot be started: {_why(error)}"
+                _log.error(self.trouble)
+                raise TryLater(self.trouble, after=_START_AGAIN, own=True) from None
+            self.trouble = ""
+            return self._line
+
+    def _root(self) -> RootKey:
+        """In a worker thread: takes up what a `vault rekey` did meanwhile."""
+        with self._keyring.steady():
+            return self._keyring.root
+
+    async def _start(self, root: RootKey) -> Line:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.to_thread(_spawn, theirs, quiet=self._quiet)
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        line = Line(process, reader, writer, str(root.key.kid), self._take, self._news)
+        hello = Hello(
+            version=__version__,
+            folder=str(self._keyring.credentials.folder.absolute()),
+            root=root.key.as_dict(private=True),
+            source=root.source,
+            key_file=str(root.file.absolute()) if root.file else None,
+        )
+        await line.greet(hello)
+        return line
+
+    async def _take(self, id: str, told: Done | Failed) -> Renewal | VaultdError:  # noqa: A002
+        """Makes what the keeper did known here."""
+        if isinstance(told, Failed):
+            await self._reread(id)
+            return revived(told.error)
+        credential = Credential.from_plain(told.plain, id=id, generation=told.generation)
+        if not told.unsaved:
+            await self._reread(id)
+        known = self._owner.get(id)
+        if told.unsaved or known is None or known.generation < credential.generation:
+            known = await self._hold(credential, told.unsaved)
+        return Renewal(known, told.asked_at, told.skew)
+
+    async def _news(self, id: str) -> None:  # noqa: A002
+        await self._reread(id)
+
+    async def _reread(self, id: str) -> None:  # noqa: A002
+        async with self._owner.leased(id):
+            pass
+
+    async def _hold(self, credential: Credential, reason: str) -> Credential:
+        async with self._owner.leased(credential.id) as lease:
+            return await lease.put(credential)
+
+
+def _spawn(theirs: socket.socket, *, quiet: bool) -> subprocess.Popen[bytes]:
+    """In a worker thread. A session of its own: a terminal's ^C and its end are the daemon's business."""
+    return subprocess.Popen(  # noqa: S603 - ourselves
+        [sys.executable, "-P", "-m", "vaultd.keeper", str(theirs.fileno())],
+        pass_fds=[theirs.fileno()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        # Whoever reads a command's stderr to its end must not wait for its keeper.
+        stderr=subprocess.DEVNULL if quiet else None,
+        cwd="/",
+        env={name: value for name, value in os.environ.items() if name in _ENVIRONMENT or name.startswith("PYTHON")},
+        start_new_session=True,
+    )
+
+
+def _why(error: OSError | VaultdError) -> str:
+    if isinstance(error, VaultdError):
+        return str(error)
+    return f"{error.strerror or type(error).__name__}: see the limits on processes and memory"
