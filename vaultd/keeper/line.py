@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import subprocess
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -29,11 +28,19 @@ _REAP_SECONDS: Final = 0.05
 Outcome = Renewal | VaultdError
 
 
+class Process(Protocol):
+    """What of a `subprocess.Popen` is needed of a keeper's."""
+
+    def poll(self) -> int | None: ...
+
+    def kill(self) -> None: ...
+
+
 @dataclass
 class Line:
     """`taken` makes known here what the keeper did, before whoever ordered it hears; `news` what it saved since."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     #: The root key it was given, by its id.

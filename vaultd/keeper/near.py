@@ -15,11 +15,12 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from vaultd import __version__
 from vaultd.errors import TryLater, VaultdError, revived
-from vaultd.keeper.line import Line
+from vaultd.keeper.line import Line, Process
 from vaultd.keeper.messages import Done, Failed, Hello
 from vaultd.vault.credential import Credential
 from vaultd.vault.keyring import Keyring
@@ -48,7 +49,8 @@ class Keeper:
         self._owner = owner
         self._keyring = keyring
         self._proxy = proxy
-        self._quiet = quiet
+        #: Its end of the socket → the process that has it. Called in a worker thread.
+        self.spawn: Callable[[socket.socket], Process] = partial(_spawn, quiet=quiet)
         self._line: Line | None = None
         self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_AT_ONCE))
         self._starting = asyncio.Lock()
@@ -104,7 +106,7 @@ class Keeper:
     async def _start(self, root: RootKey) -> Line:
         ours, theirs = socket.socketpair()
         with theirs:
-            process = await asyncio.to_thread(_spawn, theirs, quiet=self._quiet)
+            process = await asyncio.to_thread(self.spawn, theirs)
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         line = Line(process, reader, writer, str(root.key.kid), self._take, self._news)
         hello = Hello(
@@ -143,7 +145,7 @@ class Keeper:
 
 
 def _spawn(theirs: socket.socket, *, quiet: bool) -> subprocess.Popen[bytes]:
-    """In a worker thread. A session of its own: a terminal's ^C and its end are the daemon's business."""
+    """A session of its own: a terminal's ^C and its end are the daemon's business."""
     return subprocess.Popen(  # noqa: S603 - ourselves
         [sys.executable, "-P", "-m", "vaultd.keeper", str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
