@@ -38,7 +38,7 @@ _REFUSALS: Final[list[dict[str, Any]]] = [
         "code": ["insufficient_quota", "insufficient_balance", "billing_not_active", "billing_hard_limit_reached"],
         "means": "no-credit",
     },
-    {"status": [403, 429], "says": ["used all available credits", "Insufficient Balance"], "means": "no-credit"},
+    {"status": [400, 403, 429], "says": ["used all available credits", "Insufficient Balance"], "means": "no-credit"},
     {"status": [400, 403], "code": ["invalid_api_key"], "means": "bad-key"},
     {"status": [400, 403], "says": ["Incorrect API key provided", "API key not valid"], "means": "bad-key"},
 ]
