@@ -7,8 +7,8 @@ which seed. A kill's moment comes from the seed and its number alone.
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -90,7 +90,7 @@ class Campaign:
 
     @asynccontextmanager
     async def _lanes(self, mode: Mode) -> AsyncIterator[list[Lane]]:
-        home = self._folder / f"homes-{os.getpid()}"
+        home = Path(tempfile.mkdtemp(prefix="homes-", dir=self._folder))
         async with Processes() as processes:
             lanes = [
                 Lane(home, f"{mode}-{number}", mode, PROVIDERS[number % len(PROVIDERS)], processes)

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from desk import login
+from home import environment, signed_in
 from processes import Line, Processes
 
-from vaultd.house import build
 from vaultd.sandbox import Sandbox
 from vaultd.sandbox.records import GrantError
 
@@ -105,8 +102,12 @@ class Lane:
         return await self._judged(Kill(self._mode, index, round(moment, 5), phase))
 
     async def last_word(self) -> str:
-        """A renewal that nobody disturbs. Empty if all is well."""
-        daemon = self._daemon or await self._settled()
+        """Who outlived his daemon ends, and a renewal that nobody disturbs is one renewal. Empty if all is well."""
+        await self._processes.kill(self.name, "daemon")
+        async with asyncio.timeout(SETTLES):
+            while await self._processes.left(self.name):  # noqa: ASYNC110  - another process's children
+                await asyncio.sleep(0.01)
+        daemon = await self._settled()
         if daemon is None:
             return "the login is lost"
         renewals = self._vendor.counts["renewals"]
@@ -217,24 +218,8 @@ class Lane:
         """A fresh folder with a fresh login, sealed by the real owner."""
         self._lives += 1
         self._home = self._folder / f"{self.name}-{self._lives}"
-        config = self._home / "config" / "vaultd" / "config.yaml"
-        for folder in (config.parent, self._home / "run"):
-            folder.mkdir(parents=True, mode=0o700)
-        config.write_text(json.dumps({"providers": self._sandbox.overlay()}))
-        self._env = {
-            "HOME": str(self._home),
-            "XDG_CONFIG_HOME": str(self._home / "config"),
-            "XDG_STATE_HOME": str(self._home / "state"),
-            "XDG_RUNTIME_DIR": str(self._home / "run"),
-            "PATH": os.environ["PATH"],
-            "LANG": "C.UTF-8",
-        }
-        house = await build(self._env, None, for_daemon=False)
-        try:
-            credential = await house.owner.settle(login(self._sandbox, self._provider, "", time.time()))
-            self._id = credential.id
-        finally:
-            await house.close()
+        self._env = environment(self._home)
+        self._id = await signed_in(self._home, self._sandbox, self._provider)
 
 
 async def _until(line: Line, *said: str) -> dict[str, Any]:

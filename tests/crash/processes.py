@@ -46,6 +46,14 @@ class Line:
             said.append(words)
         return said
 
+    def so_far(self) -> list[dict[str, Any]]:
+        """What has arrived and was not heard yet."""
+        self._read()
+        said = []
+        while not self._heard.empty() and (words := self._heard.get_nowait()) is not None:
+            said.append(words)
+        return said
+
     def close(self) -> None:
         if self._end.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self._end.fileno())

@@ -35,7 +35,7 @@ class Template:
         self._selector = selectors.DefaultSelector()
         #: pid → (lane, kind) of who was not reaped yet.
         self._children: dict[int, tuple[str, str]] = {}
-        self._ended: list[int] = []
+        self._desks: dict[int, socket.socket] = {}
 
     def run(self) -> None:
         """Until the driver's end of the socket closes; then nobody is left behind."""
@@ -60,8 +60,7 @@ class Template:
         except ConnectionResetError:
             packet, fds = b"", []
         if not packet:
-            self._selector.unregister(where)
-            where.close()
+            self._close(where)
             return
         order = json.loads(packet)
         lane = lane or order["lane"]
@@ -83,6 +82,7 @@ class Template:
             os.close(fd)
         inside.close()
         self._children[pid] = (lane, kind)
+        self._desks[pid] = desk
         self._selector.register(desk, selectors.EVENT_READ, lambda: self._take(desk, lane))
         return pid
 
@@ -118,7 +118,15 @@ class Template:
         for pid in struck:
             os.waitpid(pid, 0)
             del self._children[pid]
+            if "keeper" in kinds:  # one that a dead daemon still asks for would be a survivor of everything's end
+                self._close(self._desks[pid])
+            del self._desks[pid]
         return len(struck)
+
+    def _close(self, where: socket.socket) -> None:
+        if where.fileno() >= 0:
+            self._selector.unregister(where)
+            where.close()
 
     def _reap(self, wakes: int | None = None) -> None:
         if wakes is not None:
@@ -126,16 +134,17 @@ class Template:
                 os.read(wakes, 4096)
         for pid in list(self._children):
             if os.waitpid(pid, os.WNOHANG)[0]:
-                del self._children[pid]
+                del self._children[pid], self._desks[pid]  # an order it left is read first: the selector has it
 
 
 def main() -> None:
+    import committing
     import serving
 
     orders = socket.socket(fileno=int(sys.argv[1]))
     gc.collect()
     gc.freeze()  # what stands now is shared with every child: a collection that touched it would copy it
-    Template(orders, serving.KINDS).run()
+    Template(orders, serving.KINDS | committing.KINDS).run()
 
 
 if __name__ == "__main__":
