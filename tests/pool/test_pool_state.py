@@ -61,23 +61,37 @@ def test_a_refused_credential_rests_for_every_model_until_it_is_renewed() -> Non
     state = State()
     report(state, member(), Outcome(401), 100, generation=4)
     assert state.resting(member(model="gpt-5-mini"), 101) is not None
-    state.settle({"codex-a": 4})
+    state.settle("codex-a", 4, 0)
     assert state.resting(member(), 101) is not None
-    state.settle({"codex-a": 5})
+    state.settle("codex-a", 5, 0)
     assert state.resting(member(), 101) is None
 
 
-def test_a_renewal_does_not_lift_a_rate_limit() -> None:
-    state = State()
-    report(state, member(), Outcome(429, retry_after=30), 100, generation=4)
-    state.settle({"codex-a": 5})
-    assert state.resting(member(), 101) is not None
+@pytest.mark.parametrize(
+    ("outcome", "after_renewal", "after_sign_in"),
+    [
+        (Outcome(401), False, False),
+        (Outcome(402), True, False),
+        (Outcome(403), True, False),
+        (Outcome(404, own=True), True, False),
+        (Outcome(429, retry_after=30), True, True),
+        (Outcome(503), True, True),
+    ],
+)
+def test_what_a_renewal_lifts_and_what_a_new_sign_in(
+    outcome: Outcome, after_renewal: bool, after_sign_in: bool
+) -> None:
+    for generation, created_at, rests in ((2, 0, after_renewal), (1, 5, after_sign_in)):
+        state = State()
+        report(state, member(), outcome, 100)
+        state.settle("codex-a", generation, created_at)
+        assert (state.resting(member(), 100.5) is not None) is rests
 
 
 def test_a_credential_that_is_gone_is_forgotten() -> None:
     state = State()
     report(state, member(), Outcome(429, retry_after=30), 100)
-    state.settle({"codex-b": 1})
+    state.forget("codex-a")
     assert list(state.cooldowns(101)) == []
 
 
@@ -122,14 +136,19 @@ def test_a_newer_hint_counts_more_than_an_older_one() -> None:
 
 
 def test_a_probe_is_let_through_once_in_its_time() -> None:
-    state = State()
-    assert [state.probe("gpt-5", now, 60) for now in (0, 1, 59, 60, 61, 120)] == [True, False, False, True, False, True]
-    assert state.probe("gpt-5-mini", 61, 60)
+    state, let_through = State(), []
+    for now in (0, 1, 59, 60, 61, 120):
+        let_through.append(state.may_probe(("", "gpt-5"), now, 60))
+        if let_through[-1]:
+            state.probe(("", "gpt-5"), now)
+    assert let_through == [True, False, False, True, False, True]
+    assert state.may_probe(("", "gpt-5-mini"), 61, 60)
 
 
 def test_names_that_clients_invent_do_not_fill_the_memory() -> None:
     state = State()
-    for number in range(10_100):
+    for number in range(300):
         report(state, member(model=f"claude-{number}"), Outcome(429, retry_after=DAY), number)
-    assert len(list(state.cooldowns(0))) == 10_000
-    assert state.resting(member(model="claude-0"), 10_100) is None
+    assert len(list(state.cooldowns(0))) == 256
+    assert state.resting(member(model="claude-0"), 300) is None
+    assert state.resting(member(model="claude-299"), 300) is not None

@@ -1,56 +1,235 @@
-"""In which order credentials are tried: priority, then the client's own format, then the strategy. Pure.
+"""In which order credentials are tried: priority, then the client's own format, then the session's home, then the
+strategy's turn by weight. Pure.
 
-Weight, concurrency caps and session affinity will be further orders of a tier; nothing else needs to know.
+Each tier keeps who of it is ready as the bits of one number, and hears of changes from the state. So a choice among
+10,000 credentials looks at none that rests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final, Literal
 
-from vaultd.pool.state import Cooldown, Member, State
+from vaultd.pool.homes import Home, Stay
+from vaultd.pool.state import Cooldown, Member, State, Variant
 
 Strategy = Literal["round-robin", "fill-first"]
-Tier = tuple[Member, ...]
 
 #: The model name is the client's word: above this many cursors all start again from 0, which harms nobody.
 _CURSORS: Final = 10_000
+#: The golden ratio's fraction in 64 bits (Knuth, TAOCP 3, §6.4): its multiples fall into any two parts of a whole as
+#: evenly as any sequence can, however long it goes on.
+_GOLDEN: Final = 0x9E3779B97F4A7C15
+_WORD: Final = (1 << 64) - 1
+#: A weight above this counts as this, as in CLIProxyAPI; below 1 as 1.
+HEAVIEST: Final = 1_000_000
+
+
+class Tier:
+    """Members of equal standing, and which of them are ready as far as is known here."""
+
+    __slots__ = ("_at", "_ready", "_seen", "_slots", "_state", "_weights", "members")
+
+    def __init__(self, members: Iterable[Member]) -> None:
+        """`members`: sorted by id."""
+        self.members: Final = tuple(members)
+        self._at = {member.id: at for at, member in enumerate(self.members)}
+        # Members that are alike share their variants: 10,000 of them have a few.
+        alike = {id(member.variants): member.variants for member in self.members}
+        self._slots = {"", *(variant.slot for variants in alike.values() for variant in variants)}
+        weights = [min(max(member.weight, 1), HEAVIEST) for member in self.members]
+        self._weights = _Weights(weights) if len(set(weights)) > 1 else None
+        self._state: State | None = None
+        self._ready, self._seen = 0, 0
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def place(self, credential: str) -> int:
+        """Where it stands, -1 where it does not."""
+        return self._at.get(credential, -1)
+
+    def ready(self, state: State, now: float) -> int:
+        """The bits of those that are ready."""
+        state.advance(now)
+        if state is not self._state or (news := state.moves(self._seen)) is None:
+            self._look(state, now)
+        else:
+            for credential, slot in news:
+                if slot in self._slots and (at := self._at.get(credential)) is not None:
+                    self._set(at, state.ready(self.members[at], now))
+        self._state, self._seen = state, state.moved
+        return self._ready
+
+    def first(self, ready: int, strategy: Strategy, cursor: tuple[str, int], state: State) -> int:
+        """Whose turn it is among `ready`, which is not 0; notes that it was given.
+
+        Round-robin goes on behind the one that was last given out first, so that a resting member's share is spread
+        over all others and not given to its neighbour.
+        """
+        if strategy == "fill-first":
+            return behind(ready, 0)
+        if len(state.cursors) >= _CURSORS and cursor not in state.cursors:
+            state.cursors.clear()
+        turns = state.cursors.get(cursor, 0)
+        if self._weights is None:
+            at = behind(ready, turns % len(self.members))
+            state.cursors[cursor] = at + 1
+            return at
+        state.cursors[cursor] = turns + 1
+        return behind(ready, self._weights.at(turns))
+
+    def _set(self, at: int, ready: bool) -> None:
+        bit = 1 << at
+        if bool(self._ready & bit) is ready:
+            return
+        self._ready ^= bit
+        if self._weights is not None:
+            self._weights.change(at, ready)
+
+    def _look(self, state: State, now: float) -> None:
+        """At everybody who may not be ready."""
+        bits, out = bytearray(b"1" * len(self.members)), []
+        for credential in state.touched():
+            at = self._at.get(credential)
+            if at is not None and not state.ready(self.members[at], now):
+                bits[-1 - at] = ord("0")
+                out.append(at)
+        self._ready = int(bits, 2)
+        if self._weights is not None:
+            self._weights.restart(out)
+
+
+class _Weights:
+    """The weights of the ready ones, summed as a binary indexed tree (Fenwick 1994): changed and searched in log n."""
+
+    __slots__ = ("_own", "_sums", "_total")
+
+    def __init__(self, own: Sequence[int]) -> None:
+        self._own = own
+        self._sums: list[int] = []
+        self._total = 0
+        self.restart(())
+
+    def restart(self, out: Iterable[int]) -> None:
+        """All but those at `out` are ready."""
+        sums = [0, *self._own]
+        for at in out:
+            sums[at + 1] = 0
+        self._total = sum(sums)
+        for at in range(1, len(sums)):
+            above = at + (at & -at)
+            if above < len(sums):
+                sums[above] += sums[at]
+        self._sums = sums
+
+    def change(self, at: int, ready: bool) -> None:
+        by = self._own[at] if ready else -self._own[at]
+        self._total += by
+        at += 1
+        while at < len(self._sums):
+            self._sums[at] += by
+            at += at & -at
+
+    def at(self, turn: int) -> int:
+        """Whose turn it is: in any 1,000 turns each has his share to within a hundredth of them all."""
+        left = ((turn * _GOLDEN & _WORD) * self._total) >> 64
+        sums, at = self._sums, 0
+        step = 1 << (len(sums) - 1).bit_length()
+        while step := step >> 1:
+            further = at + step
+            if further < len(sums) and sums[further] <= left:
+                at = further
+                left -= sums[further]
+        return at
 
 
 def tiers(members: Iterable[Member]) -> tuple[Tier, ...]:
     """Members in groups of equal standing, best first, each sorted by id: the same pool gives the same order."""
-    ranked = sorted(members, key=lambda member: (*_rank(member), member.id))
-    return tuple(tuple(group) for _, group in groupby(ranked, key=_rank))
+    ranked = sorted(sorted(members, key=_id), key=_rank)
+    return tuple(Tier(group) for _, group in groupby(ranked, key=_rank))
 
 
-def turn(groups: Sequence[Tier], strategy: Strategy, model: str, state: State, now: float) -> Iterator[Member]:
-    """The members that are not resting, in the order in which one request tries them.
-
-    Round-robin goes on behind the one that was last given out first, so that a resting member's share is spread over
-    all others and not given to its neighbour.
-    """
+def turn(
+    groups: Sequence[Tier],
+    strategy: Strategy,
+    name: str,
+    state: State,
+    clock: Callable[[], float],
+    session: str = "",
+) -> Iterator[Member]:
+    """The ready members, in the order in which one request for the model `name` tries them. Each step looks anew."""
     first = True
     for index, tier in enumerate(groups):
-        at = (model, index)
-        start = state.cursors.get(at, 0) % len(tier) if strategy == "round-robin" else 0
-        for step in range(len(tier)):
-            position = (start + step) % len(tier)
-            member = tier[position]
-            if state.resting(member, now) is not None:
-                continue
+        tried, at = 0, -1
+        while ready := tier.ready(state, clock()) & ~tried:
             if first:
                 first = False
-                if len(state.cursors) >= _CURSORS:
-                    state.cursors.clear()
-                state.cursors[at] = position + 1
-            yield member
+                at = _begin(groups, index, ready, strategy, (session, name), state, clock())
+            else:
+                at = behind(ready, at + 1) if tried else tier.first(ready, strategy, (name, index), state)
+            tried |= 1 << at
+            yield tier.members[at]
 
 
-def longest_waiting(groups: Sequence[Tier], state: State, now: float) -> tuple[Member, Cooldown] | None:
-    """Of the resting members the one that has been left alone for longest: the one to probe."""
-    resting = [(member, mark) for tier in groups for member in tier if (mark := state.resting(member, now))]
-    return min(resting, key=lambda pair: pair[1].since, default=None)
+def _begin(
+    groups: Sequence[Tier], index: int, ready: int, strategy: Strategy, stay: Stay, state: State, now: float
+) -> int:
+    """Who of the best tier that has anybody ready is asked first."""
+    session, name = stay
+    home = state.homes.find(stay, now) if session else None
+    at, keeps = lodging(groups, index, ready, home) if home else (-1, False)
+    if at < 0:
+        at = groups[index].first(ready, strategy, (name, index), state)
+        if session:
+            state.homes.lodge(stay, groups[index].members[at].id, now, away=keeps)
+    return at
+
+
+def lodging(groups: Sequence[Tier], index: int, ready: int, home: Home) -> tuple[int, bool]:
+    """Where in the tier `index`, the best with somebody `ready`, a session with this home goes, -1 for nowhere yet; and
+    whether the home stands.
+
+    A home that rests, or is at its cap, stands and waits, and the session stays with one other meanwhile. One that can
+    serve no more, or that a better tier has overtaken, does not: affinity never outranks priority.
+    """
+    tier = groups[index]
+    at = tier.place(home.credential)
+    if at >= 0 and ready >> at & 1:
+        return at, True
+    if at < 0 and not any(better.place(home.credential) >= 0 for better in groups[:index]):
+        return -1, False
+    away = tier.place(home.away)
+    return (away if away >= 0 and ready >> away & 1 else -1), True
+
+
+def longest_waiting(
+    groups: Sequence[Tier], state: State, now: float, may: Callable[[Member, Variant, Cooldown], bool]
+) -> tuple[Member, Variant, Cooldown] | None:
+    """Of what rests and `may` be tried, what has been left alone for longest: the one to probe."""
+    found: tuple[Member, Variant, Cooldown] | None = None
+    for tier in groups:
+        for member in tier.members:
+            if state.busy(member):
+                continue
+            for variant in member.variants:
+                mark = state.rests(member, variant, now)
+                if mark is not None and (found is None or mark.since < found[2].since) and may(member, variant, mark):
+                    found = (member, variant, mark)
+    return found
+
+
+def behind(ready: int, at: int) -> int:
+    """The first bit of `ready`, which is not 0, from `at` on, and from the start again."""
+    further = ready >> at
+    if further:
+        return at + (further & -further).bit_length() - 1
+    return (ready & -ready).bit_length() - 1
+
+
+def _id(member: Member) -> str:
+    return member.id
 
 
 def _rank(member: Member) -> tuple[int, bool]:

@@ -84,7 +84,7 @@ class Backend:
                 request.transport.abort()
             return response
         finally:
-            answer.close()
+            passed.close()
 
     async def _read(self, passed: Passed) -> bytes:
         with Deadline(self._house.config.streaming.idle_seconds):

@@ -81,7 +81,7 @@ class Same:
         self._asked = Asked(
             action=ask.action,
             model=name,
-            project=project_of(credential),
+            project=candidate.project,
             accounting=config.usage_statistics_enabled,
             usage_asked=_usage_asked(ask),
             envelope=ask.envelope,
@@ -137,17 +137,11 @@ class Same:
 
 def _budgets(candidate: Candidate) -> tuple[int, int] | None:
     """A pattern's range is a guess about models to come: only a listed model's is known."""
-    model = candidate.model
+    model = candidate.member.model  # whose preview ids are not listed themselves
     limits = model.thinking
     if limits is None or not limits.max or listed(candidate.provider, model.upstream or model.id) is None:
         return None
     return limits.min, limits.max
-
-
-def project_of(credential: Credential) -> str:
-    """The operator's choice, else the first the sign-in found."""
-    listed = credential.settings.projects or credential.account.facts.get("projects") or ()
-    return str(listed[0]) if listed else ""
 
 
 def _usage_asked(ask: Ask) -> bool:

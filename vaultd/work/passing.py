@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from typing import Final
 
 import msgspec
@@ -27,6 +28,7 @@ from vaultd.work.attempt import House
 from vaultd.work.deadline import Deadline
 from vaultd.work.headers import towards_vendor
 from vaultd.work.routing import usable_now, way_in
+from vaultd.work.verdict import verdict
 
 _log = logging.getLogger("vaultd.relay")
 
@@ -52,6 +54,12 @@ class Passed(msgspec.Struct, frozen=True):
 
     answer: Answer
     provider: str
+    #: What ends with the answer.
+    held: ExitStack = msgspec.field(default_factory=ExitStack)
+
+    def close(self) -> None:
+        self.answer.close()
+        self.held.close()
 
 
 async def compact(house: House, body: Members, headers: Mapping[str, str]) -> Passed | None:
@@ -71,12 +79,26 @@ async def compact(house: House, body: Members, headers: Mapping[str, str]) -> Pa
         _let_go(last)
         edits["model"] = msgspec.json.encode(candidate.model.upstream or candidate.model.id)
         errand = Errand("POST", "/responses/compact", "", headers, body.splice(edits))
-        last = await _asked(house, candidate.provider, candidate.credential, errand)
-        status = last.answer.status if isinstance(last, Passed) else 0
-        plan.report(candidate, OK if status == 200 else Outcome(status) if status else NETWORK)
-        if status not in FAILOVER:
+        with ExitStack() as held:
+            held.enter_context(plan.hold(candidate))
+            last = await _asked(house, candidate.provider, candidate.credential, errand)
+            if isinstance(last, Passed):
+                last = Passed(last.answer, last.provider, held.pop_all())
+        outcome = _outcome(house, candidate.provider, last)
+        plan.report(candidate, outcome)
+        if not outcome.passes_on:
             break
     return None if last is None else await _told(last)
+
+
+def _outcome(house: House, provider: Provider, last: Refusal | Passed) -> Outcome:
+    """By the head alone: what is passed on is not read."""
+    if isinstance(last, Refusal):
+        return NETWORK
+    answer = last.answer
+    if answer.status < 400:
+        return OK if answer.status < 300 else Outcome(502)
+    return verdict(provider, answer.status, answer.headers, b"", wall=house.clock.now())
 
 
 async def pass_on(house: House, errand: Errand) -> Passed:
@@ -143,11 +165,14 @@ async def _told(last: Refusal | Passed) -> Passed:
     if isinstance(last, Refusal):
         raise last
     answer = last.answer
-    if 300 <= answer.status < 400:
-        answer.close()
-        raise Refusal(502, "upstream", f"{answer.host} answered with a redirect, which is not followed")
-    if answer.status >= 400 and not answer.headers.get("Content-Type", "").startswith("application/json"):
-        raise await _reason(answer)
+    try:
+        if 300 <= answer.status < 400:
+            raise Refusal(502, "upstream", f"{answer.host} answered with a redirect, which is not followed")
+        if answer.status >= 400 and not answer.headers.get("Content-Type", "").startswith("application/json"):
+            raise await _reason(answer)
+    except BaseException:
+        last.close()
+        raise
     return last
 
 
@@ -157,12 +182,10 @@ async def _reason(answer: Answer) -> Refusal:
         body, _ = await answer.whole(_ERROR_LIMIT)
     except BROKEN:
         body = b""
-    finally:
-        answer.close()
     message = f"{answer.host} answered with status {answer.status} and no reason that can be passed on"
     return fault.told(answer.status, body) or Refusal(answer.status, "upstream", message)
 
 
 def _let_go(last: Refusal | Passed | None) -> None:
     if isinstance(last, Passed):
-        last.answer.close()
+        last.close()

@@ -1,13 +1,14 @@
 """Who is to be asked, in which order, for one request; and what the answers mean for the next one.
 
-`plan()` is called once per request and must stay cheap: routes are kept until roster, catalogue or config change (each
-is a new object then). It waits for nothing and sends nothing; `work.relay` does.
+`plan()` is called once per request and must stay cheap: routes are kept until something changes that routing looks at,
+which a renewal is not. It waits for nothing and sends nothing; `work.relay` does.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import TracebackType
 from typing import Final, Protocol
 
 import msgspec
@@ -17,20 +18,20 @@ from vaultd.catalog.models import Catalog
 from vaultd.config.model import Config
 from vaultd.net.clock import Clock
 from vaultd.pool import explain, pick
-from vaultd.pool.state import ANOTHER_ROUND, NETWORK, OK, Member, Outcome, State
+from vaultd.pool.state import ANOTHER_ROUND, NETWORK, OK, Kept, Member, Outcome, State, Variant
 from vaultd.vault.credential import Credential
 from vaultd.vault.owner import Owner
 from vaultd.wire.ir import Reasoning
-from vaultd.wire.refusal import Refusal
+from vaultd.work.declining import Surveys, declined, to_probe
 from vaultd.work.roster import Roster
-from vaultd.work.routing import Route, models, route
+from vaultd.work.routing import Kind, Route, kinds, models, route, routed_alike
 
 __all__ = ["NETWORK", "OK", "Candidate", "House", "Outcome", "Plan", "Pool", "plan"]
 
-#: So many cooling credentials are named in a refusal; a status page has them all.
-_NAMED: Final = 3
-#: Model names are the client's word and patterns take any: with more routes than this all are worked out anew.
+#: Model names are the client's word and patterns take any: with more routes than this all are worked out anew, and so
+#: they are where their members are more than these, which take about 100 MB.
 _ROUTES: Final = 4096
+_SEATS: Final = 1_000_000
 
 
 class House(Protocol):
@@ -49,15 +50,42 @@ class House(Protocol):
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """One credential to try: what to send it (`model.upstream` or `model.id`) and in which format, the vendor's own
-    where it does not speak the client's. `asked`: the reasoning that the model's name asks for, by suffix or alias."""
+    """One credential to try, by one of its variants, and in which format: the vendor's own where it does not speak the
+    client's. `asked`: the reasoning that the model's name asks for, by suffix or alias."""
 
     credential: Credential
     provider: Provider
-    model: Model
     format: FormatName
     member: Member
+    variant: Variant
     asked: Reasoning | None = None
+
+    @property
+    def model(self) -> Model:
+        """What to send it is `model.upstream`, else `model.id`."""
+        return self.variant.model
+
+    @property
+    def project(self) -> str:
+        """The vendor's project to ask in, "" where this login has none."""
+        return self.variant.project
+
+
+class Hold:
+    """One of the requests that a credential has under way, from `with` to its end, however that comes."""
+
+    __slots__ = ("_member", "_state")
+
+    def __init__(self, state: State, member: Member) -> None:
+        self._state, self._member = state, member
+
+    def __enter__(self) -> None:
+        self._state.begin(self._member)
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._state.end(self._member)
 
 
 class Pool:
@@ -66,40 +94,41 @@ class Pool:
     def __init__(self, unrenewed: Callable[[], Mapping[str, str]] = dict) -> None:
         """`unrenewed`: whose renewal fails now, and why (`Renewer.failing`)."""
         self.state = State()
+        self.surveys = Surveys()
         self._unrenewed = unrenewed
         self._roster = Roster()
         self._joined: Mapping[str, Credential] | None = None
         self._catalog: Catalog | None = None
+        self._config: Config | None = None
+        self._kinds: list[Kind] | None = None
         self._routes: dict[tuple[FormatName, str], Route] = {}
+        self._seats = 0
 
     def roster(self, house: House) -> Mapping[str, Credential]:
         """Every credential, sealed or from the config."""
         return self._roster.join(house.owner.snapshot(), house.config)
 
     def route(self, house: House, fmt: FormatName, model: str) -> Route:
-        roster = self.roster(house)
-        if roster is not self._joined or house.catalog is not self._catalog:
-            self._routes.clear()
-            self.state.settle({credential.id: credential.generation for credential in roster.values()})
-            if house.config.disable_cooling:
-                self.state.lift()
-            self._joined, self._catalog = roster, house.catalog
+        roster = self._present(house)
         known = self._routes.get((fmt, model))
         if known is None:
-            known = route(roster, house.catalog, fmt, model)
-            if len(self._routes) >= _ROUTES:
-                self._routes.clear()
+            known = route(roster, self._alike(roster, house), house.catalog, fmt, model, house.config.quota_exceeded)
+            seats = sum(map(len, known.tiers))
+            if len(self._routes) >= _ROUTES or self._seats + seats > _SEATS:
+                self._clear()
             self._routes[fmt, model] = known
+            self._seats += seats
         return known
 
     def models(self, house: House) -> dict[str, tuple[Model, list[str]]]:
         """Every listed model that a usable credential serves → the model, and its providers' ids; sorted by id."""
-        return models(self.roster(house), house.catalog)
+        roster = self._present(house)
+        return models(roster, self._alike(roster, house), house.catalog)
 
     def standings(self, house: House) -> list[explain.Standing]:
         """How every credential stands: for status, readyz and doctor."""
         clock = house.clock
-        credentials = self.roster(house).values()
+        credentials = self._present(house).values()
         return explain.standings(
             credentials,
             house.catalog.providers,
@@ -109,123 +138,180 @@ class Pool:
             unrenewed=self._unrenewed(),
         )
 
+    def restore(self, kept: Kept, now: float) -> None:
+        """What an earlier run exported (`State.restore`), less what is not true of the credentials of today."""
+        self.state.restore(kept, now)
+        self._joined = None
+
+    def _clear(self) -> None:
+        self._routes.clear()
+        self.surveys.clear()
+        self._seats = 0
+
+    def _present(self, house: House) -> Mapping[str, Credential]:
+        """The roster, its changes taken in: what is set aside is settled, and routes go where one may be another."""
+        roster, before = self.roster(house), self._joined
+        if roster is before and house.catalog is self._catalog and house.config is self._config:
+            return roster
+        if before is None:
+            self._settle(self.state.marked(), roster)
+            alike = False
+        else:
+            changed = [id_ for id_, credential in roster.items() if before.get(id_) is not credential]
+            gone = before.keys() - roster.keys()
+            self._settle([*changed, *gone], roster)
+            alike = not gone and all(id_ in before and routed_alike(before[id_], roster[id_]) for id_ in changed)
+        if not alike or house.catalog is not self._catalog or house.config is not self._config:
+            self._clear()
+            self._kinds = None
+        if house.config.disable_cooling:
+            self.state.lift()
+        self._joined, self._catalog, self._config = roster, house.catalog, house.config
+        return roster
+
+    def _settle(self, changed: list[str], roster: Mapping[str, Credential]) -> None:
+        for id_ in changed:
+            credential = roster.get(id_)
+            if credential is None:
+                self.state.forget(id_)
+            else:
+                self.state.settle(id_, credential.generation, credential.created_at)
+
+    def _alike(self, roster: Mapping[str, Credential], house: House) -> list[Kind]:
+        if self._kinds is None:
+            self._kinds = kinds(roster, house.catalog)
+        return self._kinds
+
 
 class Plan:
-    """One request's way through the pool: iterate `candidates`, `report` each try, ask `again` when a round is over."""
+    """One request's way through the pool: iterate `candidates`, `hold` and `report` each try, ask `again` when a round
+    is over."""
 
-    __slots__ = ("_failed", "_house", "_now", "_rounds", "_route", "_tries", "format")
+    __slots__ = ("_asked", "_failed", "_house", "_rounds", "_route", "_session", "format")
 
-    def __init__(self, house: House, fmt: FormatName, found: Route) -> None:
+    def __init__(self, house: House, fmt: FormatName, found: Route, session: str) -> None:
         self.format = fmt
         self._house = house
         self._route = found
-        self._now = house.clock.boot()
-        self._rounds = self._tries = 0
+        self._session = session if house.config.routing.session_affinity else ""
+        self._rounds = 0
+        #: Who was tried in this round.
+        self._asked: set[str] = set()
         #: What this request tried in vain, in that order, by credential id.
-        self._failed: dict[str, tuple[Member, Outcome]] = {}
+        self._failed: dict[str, tuple[Member, Variant, Outcome]] = {}
 
     @property
     def candidates(self) -> Iterator[Candidate]:
-        """The candidates of the present round, best first. Raises Refusal where all are cooling.
+        """The candidates of the present round, best first. Raises Refusal where all are cooling, or at their caps.
 
-        One that is not reported was not asked, and does not count as tried.
+        One that is not reported was not asked, and does not count as tried. After a 429 the credential's next variant
+        comes before the next credential.
         """
         house = self._house
         most = house.config.max_retry_credentials or math.inf
-        before, given = self._tries, False
-        for member in self._further() if self._rounds else self._first():
-            credential = house.pool.roster(house).get(member.id)
-            if credential is None or credential.dead is not None:
-                continue  # gone, or found dead, since the request came in
-            if self._tries - before >= most:
+        self._asked.clear()
+        given = False
+        for member, ways in self._further() if self._rounds else self._first():
+            if len(self._asked) >= most and member.id not in self._asked:
                 return
-            given = True
-            fmt = self.format if member.native else member.provider.api.formats[0]
-            asked = self._route.asked or (Reasoning(level=member.model.effort) if member.model.effort else None)
-            yield Candidate(credential, member.provider, member.model, fmt, member, asked)
+            for variant in ways:
+                credential = house.pool.roster(house).get(member.id)
+                if credential is None or credential.dead is not None:
+                    break  # gone, or found dead, since the request came in
+                given = True
+                yield self._candidate(credential, member, variant)
+                failed = self._failed.get(member.id)
+                if failed is None or failed[1] is not variant or failed[2].status != 429:
+                    break
         if not given and not self._failed:
-            raise self._all_cooling()
+            now, state = house.clock.boot(), house.pool.state
+            survey = house.pool.surveys.of(self._route, state, now)
+            raise declined(self._route, survey, state, house.pool.roster(house), house.config, house.clock)
+
+    def hold(self, candidate: Candidate) -> Hold:
+        """`with plan.hold(candidate):` around a try and its answer, to the answer's end: it counts as under way."""
+        return Hold(self._house.pool.state, candidate.member)
 
     def report(self, candidate: Candidate, outcome: Outcome) -> None:
         """What came of a try. A refused request (400, 404, …) moves nothing: the fault is not the credential's."""
-        house, member = self._house, candidate.member
-        self._tries += 1
+        house, member, state = self._house, candidate.member, self._house.pool.state
+        self._asked.add(member.id)
+        now = house.clock.boot()
         if not outcome.ok:
             self._failed.pop(member.id, None)
-            self._failed[member.id] = (member, outcome)
+            self._failed[member.id] = (member, candidate.variant, outcome)
+        elif self._session:
+            state.homes.served((self._session, self._route.name), member.id, now)
         if house.config.disable_cooling or (outcome.status == 401 and self._newer(candidate.credential)):
             return
-        house.pool.state.report(
+        state.report(
             member,
             outcome,
-            house.clock.boot(),
+            now,
             longest=house.config.cooldown.max_seconds,
+            variant=candidate.variant,
             generation=candidate.credential.generation,
+            created_at=candidate.credential.created_at,
         )
 
     def again(self) -> bool:
         """True where `request-retry` grants another round, now begun, after how the last one ended."""
-        _, last = next(reversed(self._failed.values()), (None, OK))
+        *_, last = next(reversed(self._failed.values()), (OK,))
+        assert isinstance(last, Outcome)
         if self._rounds >= self._house.config.request_retry or last.status not in ANOTHER_ROUND:
             return False
         self._rounds += 1
         return True
 
-    def _first(self) -> Iterator[Member]:
-        """Those that are not resting; where all are, one of them now and then, for a vendor's hint may be wrong."""
-        house, found, state = self._house, self._route, self._house.pool.state
+    def _candidate(self, credential: Credential, member: Member, variant: Variant) -> Candidate:
+        model = variant.model
+        fmt = self.format if member.native else member.provider.api.formats[0]
+        asked = self._route.asked or (Reasoning(level=model.effort) if model.effort else None)
+        return Candidate(credential, member.provider, fmt, member, variant, asked)
+
+    def _first(self) -> Iterator[tuple[Member, Iterable[Variant]]]:
+        """Those that are ready; where all rest, one of them now and then, for a vendor's hint may be wrong."""
         served = False
-        for member in pick.turn(found.tiers, house.config.routing.strategy, found.model, state, self._now):
+        for member in self._turn(self._session):
             served = True
-            yield member
+            yield member, self._ways(member)
         if served:
             return
-        waiting = pick.longest_waiting(found.tiers, state, self._now)
-        if waiting is not None and state.probe(found.model, self._now, house.config.cooldown.probe_seconds):
-            yield waiting[0]
+        found, state, now = self._route, self._house.pool.state, self._house.clock.boot()
+        survey = self._house.pool.surveys.of(found, state, now)
+        probe = to_probe(found, survey, state, now, self._house.config.cooldown.probe_seconds)
+        if probe is not None:
+            yield probe[0], (probe[1],)
 
-    def _further(self) -> Iterator[Member]:
+    def _further(self) -> Iterator[tuple[Member, Iterable[Variant]]]:
         """Those not tried yet, then those that failed in passing: resting since a moment ago, but asked again."""
-        found, state = self._route, self._house.pool.state
         failed = list(self._failed.values())
-        for member in pick.turn(found.tiers, self._house.config.routing.strategy, found.model, state, self._now):
+        for member in self._turn(""):
             if member.id not in self._failed:
-                yield member
-        yield from (member for member, outcome in failed if outcome.status in ANOTHER_ROUND)
+                yield member, self._ways(member)
+        for member, variant, outcome in failed:
+            if outcome.status in ANOTHER_ROUND and not self._house.pool.state.busy(member):
+                yield member, (variant,)
+
+    def _turn(self, session: str) -> Iterator[Member]:
+        house, found = self._house, self._route
+        strategy = house.config.routing.strategy
+        return pick.turn(found.tiers, strategy, found.name, house.pool.state, house.clock.boot, session)
+
+    def _ways(self, member: Member) -> Iterator[Variant]:
+        """Its variants that do not rest."""
+        state, clock = self._house.pool.state, self._house.clock
+        for variant in member.variants:
+            if state.rests(member, variant, clock.boot()) is None:
+                yield variant
 
     def _newer(self, credential: Credential) -> bool:
         """True where the token that was refused is no longer the credential's: somebody renewed meanwhile."""
         present = self._house.owner.get(credential.id)
         return present is not None and present.generation != credential.generation
 
-    def _all_cooling(self) -> Refusal:
-        house, found, now = self._house, self._route, self._now
-        state, roster = house.pool.state, house.pool.roster(house)
-        resting = [
-            (roster[member.id], mark)
-            for tier in found.tiers
-            for member in tier
-            if member.id in roster and (mark := state.resting(member, now)) is not None
-        ]
-        if not resting:
-            return Refusal(
-                503, "no-credential", f"the credentials for {found.model!r} are gone: ask again", retry_after=1
-            )
-        offset = house.clock.now() - now
-        ends = min(mark.until for _, mark in resting)
-        rows = [explain.cooling(credential, found.model, mark, offset) for credential, mark in resting[:_NAMED]]
-        more = f"; and {len(resting) - _NAMED} more" if len(resting) > _NAMED else ""
-        message = f"all credentials for {found.model!r} are cooling until {explain.at(ends + offset)}: "
-        message += "; ".join(row.sentence for row in rows) + more
-        # A probe may come before the first cooldown ends; who asks again then is let through.
-        wait = min(ends, state.next_probe(found.model, house.config.cooldown.probe_seconds)) - now
-        limited = all(mark.status == 429 for _, mark in resting)
-        return Refusal(429 if limited else 503, "cooling", message, retry_after=max(1, math.ceil(wait)))
 
-
-def plan(house: House, fmt: FormatName, model: str, session: str | None = None) -> Plan:
-    """The plan for one request, or Refusal with the reason nobody can serve it.
-
-    `session` is where affinity will enter; until then every session takes its turn.
-    """
-    return Plan(house, fmt, house.pool.route(house, fmt, model))
+def plan(house: House, fmt: FormatName, model: str, session: str = "") -> Plan:
+    """The plan for one request, or Refusal with the reason nobody can serve it. `session`: whose it is
+    (`work.session`), "" for nobody's."""
+    return Plan(house, fmt, house.pool.route(house, fmt, model), session)

@@ -139,23 +139,28 @@ class Relay:
             for candidate in plan.candidates:
                 story.provider, story.credential = candidate.provider.id, candidate.credential.id
                 story.model = candidate.model.id
-                result = await self._attempts.make(candidate, ask, understanding)
-                if result is None:
-                    continue
-                if isinstance(result, Failed) and result.unable:
-                    last = last or result
-                    continue
-                story.attempts += 1
-                told = await self._deliver(result, ask, client, story, silence) if isinstance(result, Ready) else result
-                outcome = told.outcome if isinstance(told, Failed) else OK
-                plan.report(candidate, outcome)
-                self._house.metrics.attempt(candidate.provider.id, outcome.status)
-                if not isinstance(told, Failed):
-                    return told
-                if not outcome.passes_on:
-                    return _last_word(told.last_word, story, client)
-                if last is None or last.unable or last_word(outcome) >= last_word(last.outcome):
-                    last = told
+                with plan.hold(candidate):
+                    result = await self._attempts.make(candidate, ask, understanding)
+                    if result is None:
+                        continue
+                    if isinstance(result, Failed) and result.unable:
+                        last = last or result
+                        continue
+                    story.attempts += 1
+                    told = (
+                        await self._deliver(result, ask, client, story, silence)
+                        if isinstance(result, Ready)
+                        else result
+                    )
+                    outcome = told.outcome if isinstance(told, Failed) else OK
+                    plan.report(candidate, outcome)
+                    self._house.metrics.attempt(candidate.provider.id, outcome.status)
+                    if not isinstance(told, Failed):
+                        return told
+                    if not outcome.passes_on:
+                        return _last_word(told.last_word, story, client)
+                    if last is None or last.unable or last_word(outcome) >= last_word(last.outcome):
+                        last = told
             if not plan.again():
                 break
         if last is None:  # nobody that serves it counts tokens

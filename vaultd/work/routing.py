@@ -1,14 +1,15 @@
 """Which credentials can serve one model name, in which tiers; or, in words, why none can.
 
-Pure but for its arguments. No cooldown, no turn, no time: the answer holds until roster, catalogue or config
-change, and `work.plan` keeps it until then.
+Pure but for its arguments. No cooldown, no turn, no time: the answer holds until a fact that routing looks at changes
+(`routed_alike`), and `work.plan` keeps it until then. What a name means is worked out once for all credentials of one
+kind: ten thousand of them are a handful.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
@@ -17,8 +18,9 @@ import msgspec
 
 from vaultd.catalog.manifest import FormatName, Model, Provider
 from vaultd.catalog.models import Catalog, is_pattern, resolve
+from vaultd.config.model import QuotaExceeded
 from vaultd.pool import explain, pick
-from vaultd.pool.state import Member
+from vaultd.pool.state import Member, Variant
 from vaultd.vault.credential import Credential
 from vaultd.wire import thinking
 from vaultd.wire.ir import Reasoning
@@ -28,28 +30,70 @@ from vaultd.wire.refusal import Refusal
 _EXPLICIT: Final = re.compile(r"([^/:]{1,64})://(.+)", re.DOTALL)
 #: The longest id in the catalogue has 40 characters; vendors with paths in theirs stay below 100.
 _LONGEST_NAME: Final = 256
+#: So many credentials that cannot serve are named in a refusal; a status page has them all.
+_NAMED: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Who serves `model`, in tiers of equal standing; `asked` is the reasoning that the name's suffix asks for."""
+    """Who serves `model`, in tiers of equal standing; `asked` is the reasoning that the name's suffix asks for. `name`
+    is what the vendor calls it: two names of one model share turns, homes and probes."""
 
     model: str
     tiers: tuple[pick.Tier, ...]
     asked: Reasoning | None = None
 
+    @property
+    def name(self) -> str:
+        return self.tiers[0].members[0].variants[0].name
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Credentials that routing cannot tell apart but by their standing: what a name means for one it means for all."""
+
+    provider: Provider
+    disabled: bool
+    models: tuple[tuple[str, str], ...]
+    excluded: tuple[str, ...]
+    projects: tuple[str, ...]
+    ids: list[str]
+
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    credential: Credential
-    provider: Provider
+    kind: Kind
     model: Model
     #: False where only a pattern matched: a model that nobody listed.
     listed: bool
 
 
-def route(roster: Mapping[str, Credential], catalog: Catalog, fmt: FormatName, name: str) -> Route:
-    """Raises Refusal where nobody can serve `name`, with the reason and the next action.
+def kinds(roster: Mapping[str, Credential], catalog: Catalog) -> list[Kind]:
+    """Everybody whose vendor is known, by kind."""
+    found: dict[tuple[object, ...], Kind] = {}
+    for credential in roster.values():
+        settings = credential.settings
+        projects = projects_of(credential)
+        key = (credential.provider, settings.disabled, settings.models, settings.excluded_models, projects)
+        kind = found.get(key)
+        if kind is not None:
+            kind.ids.append(credential.id)
+        elif (entry := catalog.providers.get(credential.provider)) is not None:
+            found[key] = Kind(
+                entry.provider, settings.disabled, settings.models, settings.excluded_models, projects, [credential.id]
+            )
+    return list(found.values())
+
+
+def route(
+    roster: Mapping[str, Credential],
+    kinds: Sequence[Kind],
+    catalog: Catalog,
+    fmt: FormatName,
+    name: str,
+    quota: QuotaExceeded,
+) -> Route:
+    """Raises Refusal where nobody can serve `name`, with the reason and the next action. `kinds`: the roster's.
 
     Among equal priorities those whose vendor speaks `fmt`, the client's own, come first.
     """
@@ -57,76 +101,114 @@ def route(roster: Mapping[str, Credential], catalog: Catalog, fmt: FormatName, n
         raise Refusal(400, "bad-request", "the request names no model" if not name else "the model name is too long")
     explicit = _EXPLICIT.fullmatch(name)
     provider, model = (explicit[1], explicit[2]) if explicit else ("", name)
-    matches, asked = _matches(roster, catalog, fmt, provider, model), None
+    matches, asked = _matches(kinds, fmt, provider, model), None
     if not any(match.listed for match in matches):
         for split in (thinking.suffix, thinking.old_gemini_suffix):
             plain, wanted = split(model)
-            if wanted is not None and (found := _matches(roster, catalog, fmt, provider, plain)):
+            if wanted is not None and (found := _matches(kinds, fmt, provider, plain)):
                 matches, asked = found, wanted
                 break
-    usable = [match for match in matches if usable_now(match.credential, catalog)]
-    if not usable:
-        raise _nobody(matches, roster, catalog, name, provider)
-    members = [
-        Member(m.credential.id, m.provider, m.model, m.credential.settings.priority, fmt in m.provider.api.formats)
-        for m in usable
-    ]
+    members = [member for match in matches for member in _members(match, roster, catalog, fmt, quota)]
+    if not members:
+        raise _nobody(matches, roster, kinds, catalog, name, provider)
     return Route(name, pick.tiers(members), asked)
+
+
+def routed_alike(old: Credential, new: Credential) -> bool:
+    """True where nothing changed that routing looks at: new tokens are nothing to it."""
+    return (
+        (old.settings is new.settings or old.settings == new.settings)
+        and (old.provider, old.kind, old.source) == (new.provider, new.kind, new.source)
+        and (old.dead is None, old.bearer is None) == (new.dead is None, new.bearer is None)
+        and projects_of(old) == projects_of(new)
+    )
+
+
+def projects_of(credential: Credential) -> tuple[str, ...]:
+    """The operator's choice, else those the sign-in found."""
+    facts = credential.account.facts
+    found = credential.settings.projects or (facts.get("projects") if facts else None)
+    return tuple(map(str, found)) if found else ()
+
+
+def variants(model: Model, projects: Sequence[str], quota: QuotaExceeded) -> tuple[Variant, ...]:
+    """In the order in which a 429 moves on: the model in each project, then its preview ids in each."""
+    places = (projects if quota.switch_project else projects[:1]) or ("",)
+    previews = model.preview if quota.switch_preview_model else ()
+    ids = [model, *(msgspec.structs.replace(model, upstream=preview, preview=[]) for preview in previews)]
+    return tuple(Variant(one, place) for one in ids for place in places)
 
 
 def usable_now(credential: Credential, catalog: Catalog) -> bool:
     """True where nothing but a cooldown can keep it from serving. A config entry without a key asks without one."""
-    return explain.standing(credential, catalog.providers).state == "available" and (
-        credential.bearer is not None or credential.source == "config"
+    return (
+        credential.dead is None
+        and not credential.settings.disabled
+        and credential.provider in catalog.providers
+        and (credential.bearer is not None or credential.source == "config")
     )
 
 
-def serves(credential: Credential, provider: Provider, name: str) -> tuple[Model, bool] | None:
-    """The model that `name` is for this credential, and whether it is listed (a pattern is not a listing)."""
-    if excluded(credential, name):
+def _members(
+    match: _Match, roster: Mapping[str, Credential], catalog: Catalog, fmt: FormatName, quota: QuotaExceeded
+) -> Iterator[Member]:
+    kind, model = match.kind, match.model
+    provider, native = kind.provider, fmt in kind.provider.api.formats
+    ways = variants(model, kind.projects, quota)
+    for id_ in kind.ids:
+        credential = roster[id_]
+        if usable_now(credential, catalog):
+            own = credential.settings
+            yield Member(id_, provider, model, own.priority, native, own.weight, own.parallel, ways)
+
+
+def _serves(kind: Kind, name: str) -> tuple[Model, bool] | None:
+    """The model that `name` is for this kind, and whether it is listed (a pattern is not a listing)."""
+    if _excluded(kind, name):
         return None
-    if credential.settings.models:
-        return _by_alias(credential, provider, name)
-    model = resolve(provider, name)
+    if kind.models:
+        return _by_alias(kind, name)
+    model = resolve(kind.provider, name)
     if model is None:
         return None
-    return model, listed(provider, name) is not None
+    return model, listed(kind.provider, name) is not None
 
 
-def excluded(credential: Credential, name: str) -> bool:
-    return any(fnmatchcase(name.lower(), pattern.lower()) for pattern in credential.settings.excluded_models)
+def _excluded(kind: Kind, name: str) -> bool:
+    return any(fnmatchcase(name.lower(), pattern.lower()) for pattern in kind.excluded)
 
 
-def models(roster: Mapping[str, Credential], catalog: Catalog) -> dict[str, tuple[Model, list[str]]]:
+def models(
+    roster: Mapping[str, Credential], kinds: Sequence[Kind], catalog: Catalog
+) -> dict[str, tuple[Model, list[str]]]:
     """Every listed model that a usable credential serves → the model, and the ids of the providers that do; sorted."""
     found: dict[str, tuple[Model, list[str]]] = {}
-    for credential in roster.values():
-        if not usable_now(credential, catalog):
+    for kind in kinds:
+        if not any(usable_now(roster[id_], catalog) for id_ in kind.ids):
             continue
-        provider = catalog.providers[credential.provider].provider
-        for model in _listed(credential, provider):
+        for model in _listed(kind):
             _, providers = found.setdefault(model.id, (model, []))
-            if provider.id not in providers:
-                providers.append(provider.id)
+            if kind.provider.id not in providers:
+                providers.append(kind.provider.id)
     return {name: (model, sorted(providers)) for name, (model, providers) in sorted(found.items())}
 
 
-def _listed(credential: Credential, provider: Provider) -> Iterator[Model]:
-    if credential.settings.models:
-        names: Iterable[str] = (alias for _, alias in credential.settings.models)
+def _listed(kind: Kind) -> Iterator[Model]:
+    if kind.models:
+        names: Iterable[str] = (alias for _, alias in kind.models)
     else:
-        names = (model.id for model in provider.models if not is_pattern(model))
+        names = (model.id for model in kind.provider.models if not is_pattern(model))
     for name in names:
-        served = serves(credential, provider, name)
+        served = _serves(kind, name)
         if served is not None:
             yield served[0]
 
 
-def _by_alias(credential: Credential, provider: Provider, name: str) -> tuple[Model, bool] | None:
+def _by_alias(kind: Kind, name: str) -> tuple[Model, bool] | None:
     """An operator's list replaces the catalogue; the facts of a model the catalogue knows stay."""
-    for upstream, alias in credential.settings.models:
+    for upstream, alias in kind.models:
         if alias.lower() == name.lower():
-            known = listed(provider, alias) or resolve(provider, upstream) or Model(id=alias)
+            known = listed(kind.provider, alias) or resolve(kind.provider, upstream) or Model(id=alias)
             return msgspec.structs.replace(known, id=alias, upstream="" if alias == upstream else upstream), True
     return None
 
@@ -136,55 +218,51 @@ def listed(provider: Provider, name: str) -> Model | None:
     return next((model for model in provider.models if model.id.lower() == name.lower()), None)
 
 
-def _matches(
-    roster: Mapping[str, Credential], catalog: Catalog, fmt: FormatName, provider: str, name: str
-) -> list[_Match]:
-    return _by_provider(roster, catalog, provider, name) if provider else _by_name(roster, catalog, fmt, name)
+def _matches(kinds: Sequence[Kind], fmt: FormatName, provider: str, name: str) -> list[_Match]:
+    return _by_provider(kinds, provider, name) if provider else _by_name(kinds, fmt, name)
 
 
-def _by_name(roster: Mapping[str, Credential], catalog: Catalog, fmt: FormatName, name: str) -> list[_Match]:
+def _by_name(kinds: Sequence[Kind], fmt: FormatName, name: str) -> list[_Match]:
     """Who lists the id; and for an id that nobody here lists in this format, whose pattern matches it.
 
     A model listed in another format alone goes first where a pattern speaks the client's own, untranslated. A disabled
     credential does not count as listing it; a dead one does, for its login is meant to come back and the request is not
     to go to a stranger meanwhile.
     """
-    found = [match for credential in roster.values() if (match := _match(credential, catalog, name)) is not None]
-    listing = [match for match in found if match.listed and not match.credential.settings.disabled]
-    native = any(fmt in match.provider.api.formats for match in listing)
+    found = [_Match(kind, *served) for kind in kinds if (served := _serves(kind, name)) is not None]
+    listing = [match for match in found if match.listed and not match.kind.disabled]
+    native = any(fmt in match.kind.provider.api.formats for match in listing)
     return [
-        match for match in found if match.listed or not listing or (not native and fmt in match.provider.api.formats)
+        match
+        for match in found
+        if match.listed or not listing or (not native and fmt in match.kind.provider.api.formats)
     ]
 
 
-def _match(credential: Credential, catalog: Catalog, name: str) -> _Match | None:
-    entry = catalog.providers.get(credential.provider)
-    served = None if entry is None else serves(credential, entry.provider, name)
-    if entry is None or served is None:
-        return None
-    return _Match(credential, entry.provider, *served)
-
-
-def _by_provider(roster: Mapping[str, Credential], catalog: Catalog, wanted: str, name: str) -> list[_Match]:
+def _by_provider(kinds: Sequence[Kind], wanted: str, name: str) -> list[_Match]:
     """`provider://model`: that provider's credentials, also for models nobody listed."""
-    found: list[_Match] = []
-    for credential in roster.values():
-        entry = catalog.providers.get(credential.provider)
-        if entry is None or credential.provider.lower() != wanted.lower() or excluded(credential, name):
-            continue
-        model, listed = serves(credential, entry.provider, name) or (Model(id=name), False)
-        found.append(_Match(credential, entry.provider, model, listed))
-    return found
+    return [
+        _Match(kind, *(_serves(kind, name) or (Model(id=name), False)))
+        for kind in kinds
+        if kind.provider.id.lower() == wanted.lower() and not _excluded(kind, name)
+    ]
 
 
 def _nobody(
-    matches: list[_Match], roster: Mapping[str, Credential], catalog: Catalog, name: str, wanted: str
+    matches: list[_Match],
+    roster: Mapping[str, Credential],
+    kinds: Sequence[Kind],
+    catalog: Catalog,
+    name: str,
+    wanted: str,
 ) -> Refusal:
     """Credentials that cannot serve now; else vendors to sign in to; else a name that nobody knows."""
     if matches:
-        rows = [explain.standing(match.credential, catalog.providers) for match in matches]
+        ids = sorted(id_ for match in matches for id_ in match.kind.ids)
+        rows = [explain.standing(roster[id_], catalog.providers) for id_ in ids]
         dead = any(row.state == "sign-in required" for row in rows)
-        words = "; ".join(row.sentence for row in rows)
+        words = "; ".join(row.sentence for row in rows[:_NAMED])
+        words += f"; and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
         message = f"no credential can serve {_shown(name)} now: {words}"
         return Refusal(503, "sign-in-required" if dead else "no-credential", message)
     vendors = _vendors(catalog, name, wanted)
@@ -195,7 +273,7 @@ def _nobody(
         near = difflib.get_close_matches(wanted.lower(), catalog.providers, n=3)
         words = _nearest(near, "`vaultd providers list` lists those known")
         return Refusal(404, "no-such-model", f"no such provider: {_shown(wanted)}{words}")
-    near = difflib.get_close_matches(name.lower(), list(models(roster, catalog)), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), list(models(roster, kinds, catalog)), n=3, cutoff=0.5)
     words = _nearest(near, "GET /v1/models lists those served")
     return Refusal(404, "no-such-model", f"no such model: {_shown(name)}{words}")
 

@@ -26,7 +26,7 @@ from vaultd.wire.names import Names
 from vaultd.wire.openai_responses.grammar import cannot_translate
 from vaultd.wire.refusal import Refusal
 from vaultd.work import compacting
-from vaultd.work.ask import OWN, Ask, project_of
+from vaultd.work.ask import OWN, Ask
 from vaultd.work.plan import Candidate
 from vaultd.work.target import target_of
 
@@ -115,7 +115,7 @@ class Translated:
         self._asked = Asked(
             action=self.action,
             model=model.upstream or model.id,
-            project=project_of(credential),
+            project=candidate.project,
             format=candidate.format,
             translated=True,
         )
