@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
+from pooled import Open, opened
 from stand_in import CLIENT_KEY, ONE_OF_EACH, Relayed, Serve, Vendor
 
 from vaultd.house import build
@@ -45,3 +47,10 @@ async def serve(home: dict[str, str], planted: Callable[[Path], Path], vendor: V
             return Relayed(house, url, session)
 
         yield start
+
+
+@pytest.fixture
+async def pooled(home: dict[str, str], planted: Callable[[Path], Path]) -> AsyncIterator[Open]:
+    """`await pooled(part of the configuration, …)`: a house in front of the sandbox, whose time the test moves."""
+    async with AsyncExitStack() as stack:
+        yield partial(opened, home, planted, stack)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from vaultd.sandbox.call import Call
+from vaultd.sandbox.records import ISSUED
 from vaultd.sandbox.refusal import Refusal, anthropic_error, codex_error, google_error, llm, openai_error
 from vaultd.sandbox.switches import Denial, Quota
 from vaultd.sandbox.vendors import Grammar
@@ -68,14 +69,15 @@ def _exhausted(call: Call, grammar: Grammar, quota: Quota, model: str, left: flo
         # Codex' own body for 429 is a hint by itself.
         body = {"detail": "Too Many Requests"} if grammar == "codex" else llm(grammar, 429, "Too many requests.").body
         return Refusal(429, body, {"Retry-After": _up(wait)} if quota.hint == "retry-after" else {})
+    login = ISSUED.match(call.secret())
     match grammar:
-        case "anthropic" if call.bearer():
+        case "anthropic" if login:
             return Refusal(429, anthropic_error(429, _ANTHROPIC_LOGIN), _unified(wait, at))
         case "anthropic":
             return Refusal(429, anthropic_error(429, _ANTHROPIC_KEY), _anthropic_key(wait, at))
         case "codex":
             return Refusal(429, _codex(call, wait, at), _codex_headers(wait, at))
-        case "gemini" if call.bearer():
+        case "gemini" if login:
             return Refusal(429, _code_assist(model, wait, at))
         case "gemini":
             return Refusal(429, _gemini_key(model, wait))
