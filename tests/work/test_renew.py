@@ -277,6 +277,7 @@ async def test_sec_43_a_rotated_token_survives_the_failure_of_what_comes_after_i
     assert halfway.tokens.refresh != credential.tokens.refresh
     assert halfway.bearer == credential.bearer  # what the vendor told last time
 
+    desk.clock.advance(61)
     whole = await desk.renewer.fresh(credential.id, rejected=halfway.bearer)
     assert whole.bearer != credential.bearer
     assert desk.sandbox["iflow"].counts["reuse_events"] == 0
