@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHARED ?= ../shared
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs wheel bench clients conformance fuzz crash clean
+.PHONY: help demo test lint docs wheel bench clients conformance fuzz crash race clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,7 @@ docs: $(VENV)/.dev ## write the generated pages of docs/
 	$(BIN)/python -m vaultd.config.document
 	$(BIN)/python -m vaultd.catalog.document
 	$(BIN)/python -m vaultd.work.document
+	$(BIN)/python -m vaultd.work.health.document
 
 wheel: $(VENV)/.dev ## sdist and wheel in dist/
 	$(BIN)/python -m build --outdir dist .
@@ -54,6 +55,9 @@ fuzz: $(VENV)/.dev ## an hour of bent requests, answers and streams (ARGS="-k ge
 
 crash: $(VENV)/.dev ## kills in mid-renewal, every system call struck, power cuts (KILLS=2000 of each; interrupted, it goes on; needs strace and root)
 	KILLS=$(or $(KILLS),2000) $(BIN)/python benchmarks/crash.py $(ARGS)
+
+race: $(VENV)/.dev ## sixteen processes, one login, EXPIRIES=1000: renewed once for each
+	EXPIRIES=$(or $(EXPIRIES),1000) $(BIN)/pytest tests/work/test_renew_processes.py --timeout 3600
 
 clean: ## what the other words made
 	rm -rf $(VENV) dist build .tools .mypy_cache .ruff_cache .pytest_cache

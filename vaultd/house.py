@@ -32,8 +32,11 @@ from vaultd.vault.keyring import Keyring
 from vaultd.vault.owner import Owner
 from vaultd.vault.rootkey import Ask
 from vaultd.work import watch
+from vaultd.work.alerts import Alerts
+from vaultd.work.health.examine import quick
 from vaultd.work.metrics import Metrics
 from vaultd.work.plan import Pool
+from vaultd.work.remember import Memory
 from vaultd.work.renew import Renewer
 from vaultd.work.renewal import renew
 from vaultd.work.tasks import Tasks
@@ -74,9 +77,12 @@ class House:
     clock: Clock
     renewer: Renewer
     pool: Pool
+    memory: Memory
     metrics: Metrics
     #: None where this house only answers one command.
     daemon: Daemon | None = None
+    #: From `start` on.
+    alerts: Alerts | None = None
     #: Set once no new request is taken.
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     #: What the operator should know, one line each; from the configuration and the manifests.
@@ -102,6 +108,11 @@ class House:
         )
         self._tasks.start("follow files", following)
         self._tasks.start("renew", self.renewer.forever())
+        self._tasks.start("remember the pool", self.memory.forever())
+        self.alerts = Alerts(
+            self, lambda: quick(self), self.client.send, lambda reason: self._trouble("webhook-failing", reason)
+        )
+        self._tasks.start("alerts", self.alerts.forever())
 
     async def look(self) -> None:
         """Takes up what changed in the files since the last look. Compares contents: an event is only a hint."""
@@ -144,6 +155,7 @@ class House:
 
     async def close(self) -> None:
         await self._tasks.close()
+        await self.memory.close()
         if self._eye is not None:
             self._eye.close()
         await self.renewer.drain()
@@ -203,7 +215,7 @@ async def build(
     places, config = loaded.places, loaded.config
     catalog = load(shipped_folder(), places.providers_dir, config, loaded.source)
     keyring = keyrings.unlock(places.auth_dir, env, None, places.key_file, ask=ask)
-    owner = Owner(keyring.credentials, keyring)
+    owner = Owner(keyring.credentials, keyring, state_dir=places.state_dir, emergency=places.emergency)
     await owner.load()
     clients = ClientKeys(keyring)
     await clients.rescan()
@@ -220,6 +232,7 @@ async def build(
         clock,
         on_outcome=lambda _id, provider, outcome: metrics.renewal(provider, outcome),
     )
+    pool = Pool(renewer.failing)
     house = House(
         env=env,
         config_option=config_option,
@@ -235,7 +248,8 @@ async def build(
         keeper=keeper,
         clock=clock,
         renewer=renewer,
-        pool=Pool(renewer.failing),
+        pool=pool,
+        memory=Memory(owner.folder / ".vault", pool, clock),
         metrics=metrics,
         daemon=Daemon(clock.now()) if for_daemon else None,
         warnings=_warnings(loaded, catalog, keyring),
@@ -244,6 +258,7 @@ async def build(
         set_up_log(house)
     else:  # a command says what happened by its answer; logging's last resort would say half of it once more
         logging.getLogger("vaultd").addHandler(logging.NullHandler())
+    house.memory.recall(config.cooldown.max_seconds)
     return house
 
 

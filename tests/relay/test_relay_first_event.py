@@ -8,6 +8,8 @@ import json
 import pytest
 from stand_in import ONE_OF_EACH, TWO, Serve, Vendor, stream
 
+from vaultd.work.metrics import Seen
+
 ROLE = b'data: {"id":"1","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
 TEXT = b'data: {"id":"1","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}\n\n'
 STOP = b'data: {"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
@@ -56,7 +58,7 @@ async def test_where_all_fail_so_the_client_hears_the_last_one_in_its_own_bytes(
         asked = {"model": model, "messages": [], "input": [], "contents": [], "max_tokens": 1, "stream": True}
         heard, body, headers = await here.ask(path, json.dumps(asked).encode())
         assert (heard, body, headers["content-type"]) == (200, b"".join(pieces), "text/event-stream"), path
-        counted = here.house.metrics.render([], {}, 0.0).decode()
+        counted = here.house.metrics.render(Seen()).decode()
         assert f'status="{status}"' in counted, "for the pool it was a failure"
 
 

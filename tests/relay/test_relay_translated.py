@@ -13,6 +13,7 @@ import zstandard
 from stand_in import ONE_OF_EACH, TWO, Serve, Vendor, stream, whole
 
 from vaultd.net.logs import Line
+from vaultd.work.metrics import Seen
 
 MESSAGES = b'{"model":"m-chat","max_tokens":64,"stream":true,"messages":[{"role":"user","content":"Hi"}]}'
 ASKED_WHOLE = MESSAGES.replace(b'"stream":true,', b"")
@@ -81,7 +82,7 @@ async def test_what_the_vendor_has_no_word_for_is_named_logged_and_counted(
     asked = json.loads(ASKED_WHOLE) | {"top_k": 7, "container": "c"}
     _, _, headers = await relayed.ask("/v1/messages", json.dumps(asked).encode())
     assert "container" in headers["x-vaultd-dropped"].split(", ")
-    assert b'field="container"' in relayed.house.metrics.render([], {}, 0.0)
+    assert b'field="container"' in relayed.house.metrics.render(Seen())
     (line,) = [Line().format(record) for record in caplog.records if record.name == "vaultd.relay"]
     assert "container" in line.partition("dropped=")[2]
 

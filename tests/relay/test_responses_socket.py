@@ -17,6 +17,7 @@ from openai.types.responses.responses_server_event import ResponseWsError
 from stand_in import CLIENT_KEY, Relayed, Serve, Vendor, stream, whole
 
 from vaultd.server.responses_socket import Memory
+from vaultd.work.metrics import Seen
 
 KEY = {"authorization": f"Bearer {CLIENT_KEY}"}
 ASK = {"type": "response.create", "model": "m-codex", "store": False}
@@ -339,7 +340,7 @@ async def test_each_request_is_counted_and_the_socket_is_none(serve: Serve, vend
         await answered(socket, input=[])
         await answered(socket, input=7)
         assert metrics.in_work == 0
-    text = metrics.render([], {}, 0.0).decode()
+    text = metrics.render(Seen()).decode()
     assert 'vaultd_requests_total{format="openai-responses",provider="codex-api-key",status="200"} 1.0' in text
     assert 'vaultd_requests_total{format="openai-responses",provider="",status="400"} 1.0' in text
     assert 'vaultd_requests_total{format="openai-responses",provider="",status="101"} 1.0' in text

@@ -1,12 +1,12 @@
-"""`vaultd doctor`: every check named, with one next action. A broken configuration is a finding, not the end."""
+"""`vaultd doctor`: every check named, with one next action. A start that fails is a finding too."""
 
 from __future__ import annotations
 
 import click
 
 from vaultd.cli import terminal
-from vaultd.cli.ask import ask
-from vaultd.errors import Misconfigured
+from vaultd.cli.ask import ask, call_of, daemon
+from vaultd.errors import Misconfigured, TimedOut, TryLater
 
 #: A check found something. Not one of the codes that an error has.
 FOUND = 1
@@ -17,16 +17,30 @@ FOUND = 1
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Run every check. Exit code 0 only if all is well, 1 otherwise."""
-    try:
-        checks = ask(ctx, "doctor")["checks"]
-    except Misconfigured as error:
-        checks = [{"check": "start", "state": "fail", "says": str(error), "action": "mend what it names, then repeat"}]
+    checks = _asked(ctx)
     well = all(check["state"] == "ok" for check in checks)
     if as_json:
         terminal.out_json({"well": well, "checks": checks})
     else:
         terminal.table(
-            ("STATE", "CHECK", "WHAT", "NEXT"),
-            [(check["state"], check["check"], check["says"], check["action"]) for check in checks],
+            ("STATE", "CHECK", "CODE", "WHAT", "NEXT"),
+            [(row["state"], row["check"], row["code"], row["says"], row["action"]) for row in checks],
         )
     ctx.exit(0 if well else FOUND)
+
+
+def _asked(ctx: click.Context) -> list[dict[str, str]]:
+    """The daemon's answer, or the folder's; where there is neither, why."""
+    try:
+        rows: list[dict[str, str]] = ask(ctx, "doctor")["checks"]
+    except (Misconfigured, TimedOut, TryLater, OSError) as error:
+        from vaultd.verbs.doctor import row  # noqa: PLC0415 - start-up time
+        from vaultd.work.health.codes import at_start, found  # noqa: PLC0415
+
+        if isinstance(error, Misconfigured):
+            return [row(at_start(error))]
+        if daemon(call_of(ctx)) is not None:
+            return [row(found("daemon-silent", str(error)))]
+        reason = error.strerror if isinstance(error, OSError) else None
+        return [row(found("folder-unwritable", reason or str(error)))]
+    return rows

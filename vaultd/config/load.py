@@ -117,6 +117,8 @@ def _refuse_wrong(config: Config, source: str) -> None:
     for where, url in _base_urls(config):
         if not _is_address(url, {"http", "https"}):
             raise Misconfigured(f"{source}: {where}: is not an http or https address")
+    if (url := config.alerts.webhook_url) and not _is_address(url, {"http", "https"}):
+        raise Misconfigured(f"{source}: alerts.webhook-url: is not an http or https address")
     for where, url in _proxy_urls(config):
         if not is_proxy(url):
             raise Misconfigured(f"{source}: {where}: is not a socks5, http or https address")
@@ -146,6 +148,12 @@ def _is_address(url: str, schemes: set[str]) -> bool:
         return False
 
 
+def is_near(url: str) -> bool:
+    """True for an address on this machine or in its own network, written out as such."""
+    host = urlsplit(url).hostname or ""
+    return host == "localhost" or (_is_ip(host) and ipaddress.ip_address(host).is_private)
+
+
 def _is_ip(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
@@ -154,13 +162,21 @@ def _is_ip(text: str) -> bool:
     return True
 
 
-def _worth_telling(config: Config) -> Iterator[str]:
+def weak_keys(config: Config) -> Iterator[tuple[str, str]]:
+    """Where a client key that can be guessed stands, and what is said of it."""
     for index, key in enumerate(config.api_keys):
         if key_bits(key) < _STRONG_BITS:
-            yield f"api-keys[{index}] is weak (under 128 bit); make a key with `vaultd keys create` instead"
+            place = f"api-keys[{index}]"
+            yield place, f"{place} is weak (under 128 bit); make a key with `vaultd keys create` instead"
+
+
+def _worth_telling(config: Config) -> Iterator[str]:
+    yield from (says for _, says in weak_keys(config))
     for where, url in _base_urls(config):
         if urlsplit(url).scheme == "http":
             yield f"{where} is plain http: the key and the conversation cross the network unencrypted"
+    if config.alerts.webhook_url.startswith("http:") and not is_near(config.alerts.webhook_url):
+        yield "alerts.webhook-url is plain http: who is signed in where crosses the network unencrypted"
     if config.request_log:
         yield "request-log is on, but vaultd never writes request or answer bodies"
     if config.disable_cooling:

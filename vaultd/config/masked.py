@@ -38,4 +38,6 @@ def _masked(key: str, value: Any) -> Any:
         return value
     if key in _SECRET_KEYS:
         return mask(value)
+    if key == "webhook-url":  # who knows its path may post there
+        return re.sub(r"(?<=://)(?:[^/@]*@)?([^/?#]*)[/?#].*", r"\1/****", value)
     return re.sub(r"(?<=//)[^/@]*@", "****@", value) if key.endswith("-url") else value

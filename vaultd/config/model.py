@@ -108,6 +108,18 @@ class RemoteManagement(_Section, frozen=True, kw_only=True):
     allowed_origins: Annotated[list[str], Meta(description="Exact origins of a panel hosted elsewhere.")] = []
 
 
+class Alerts(_Section, frozen=True, kw_only=True):
+    webhook_url: Annotated[
+        str,
+        Meta(
+            description="A POST of JSON here for each fault that needs a person, and when it is mended: `text` (which "
+            "Slack and Mattermost show), `code`, `subject`, `says`, `action`, `state`, `at`, `host`. It names "
+            "credentials by their ids, e-mail included, and holds no token. After a restart what still stands is told "
+            "again. docs/doctor.md lists the codes. Empty: the log and the metrics alone."
+        ),
+    ] = ""
+
+
 class Alias(_Section, frozen=True, kw_only=True):
     name: Annotated[str, Meta(min_length=1, description="The vendor's name of the model.")]
     alias: Annotated[str, Meta(description="The name clients use. Empty: the same.")] = ""
@@ -226,6 +238,7 @@ class Config(_Section, frozen=True, kw_only=True):
     gemini_cli: Annotated[GeminiCli, Meta(description="Who may use `/v1internal`.")] = GeminiCli()
     ws_auth: Annotated[bool, Meta(description="Client keys on `/v1/ws`. Accepted; they are always required.")] = False
     remote_management: Annotated[RemoteManagement, Meta(description="The management API.")] = RemoteManagement()
+    alerts: Annotated[Alerts, Meta(description="Who is told of faults without asking.")] = Alerts()
     usage_statistics_enabled: Annotated[bool, Meta(description="`false` collects nothing.")] = True
     debug: Annotated[bool, Meta(description="More log lines; never a body or a secret.")] = False
     logging_to_file: Annotated[bool, Meta(description="Log to a file; otherwise to the journal or stderr.")] = False

@@ -28,6 +28,8 @@ class Places:
     key_file: Path
     #: Most particular first. A daemon makes the first; a command tries those that exist.
     admin_sockets: tuple[Path, ...]
+    #: For what the credentials' folder does not take, best first: memory is not full when a disk is.
+    emergency: tuple[Path, ...]
 
 
 def find(env: Mapping[str, str], config_option: str | None, config: Config | None) -> Places:
@@ -40,11 +42,12 @@ def find(env: Mapping[str, str], config_option: str | None, config: Config | Non
     def place(written: str, default: Path) -> Path:
         return folder / _expanded(env, written) if written else default
 
-    sockets = [state / "admin.sock"]
-    if runtime := env.get("XDG_RUNTIME_DIR"):
-        sockets.insert(0, Path(runtime, "vaultd", "admin.sock"))
-    if runtime := _first(env.get("RUNTIME_DIRECTORY", "")):
-        sockets.insert(0, Path(runtime, "admin.sock"))
+    runtimes = []
+    if service := _first(env.get("RUNTIME_DIRECTORY", "")):
+        runtimes.append(Path(service))
+    if session := env.get("XDG_RUNTIME_DIR"):
+        runtimes.append(Path(session, "vaultd"))
+    sockets = [folder / "admin.sock" for folder in (*runtimes, state)]
     if config_option is None:
         sockets.append(SYSTEM_SOCKET)
     return Places(
@@ -55,6 +58,7 @@ def find(env: Mapping[str, str], config_option: str | None, config: Config | Non
         providers_dir=place(settings.providers_dir, folder / "providers"),
         key_file=place(settings.vault.key_file, folder / "root.key"),
         admin_sockets=tuple(sockets),
+        emergency=(*(folder / "emergency" for folder in runtimes[:1]), state / "emergency"),
     )
 
 

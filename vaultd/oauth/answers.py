@@ -42,6 +42,11 @@ TERMINAL = frozenset(
 #: RFC 6749 §4.1.2.1 names the first two for the authorization endpoint; token endpoints use them all the same.
 TEMPORARY = frozenset({"temporarily_unavailable", "server_error", "slow_down", "rate_limit_exceeded"})
 TEMPORARY_STATUS = frozenset({408, 425, 429})
+#: Redirects are not followed (SEC-28); without an OAuth error these are no answer of a token endpoint.
+_GONE = frozenset({301, 302, 303, 307, 308, 404, 410})
+#: How a failure begins where nobody is at the address any more: the endpoint moved, and the manifest is out of date
+#: (console.anthropic.com became platform.claude.com in 2026, and relays broke one by one).
+MOVED = "the vendor's endpoint is not there any more"
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")  # RFC 6750 §2.1 is narrower; no vendor's token holds a space or a line break
 _CODE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")  # RFC 6749 §5.2, without the space
@@ -114,6 +119,8 @@ def failure(reply: Reply, *, now: float, terminal: Collection[str] = ()) -> Vaul
         return SignInRequired(_sentence("the vendor says", code, words))
     if code in TEMPORARY:
         return TryLater(_sentence("the vendor says", code, words), after=after)
+    if not code and reply.status in _GONE:
+        return TryLater(f"{MOVED} (it answered {reply.status})", after=after)
     if not code and not _is_json(reply):
         return TryLater(f"the vendor answered {reply.status} with a page instead of JSON", after=after)
     message = _sentence(f"the vendor refused with status {reply.status}", code, words)

@@ -1,7 +1,7 @@
 """Which credential, why, until when, what to do: the one source of those words.
 
-`vaultd status`, `/readyz`, `credentials show`, `doctor` and the refusal a client gets all say what stands here. Pure; a
-credential is seen through the few facts named by `Facts`.
+`vaultd status`, `/readyz`, `credentials show`, `doctor`, the alerts and the refusal a client gets all say what stands
+here. Pure; a credential is seen through the few facts named by `Facts`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from vaultd.pool.state import Cooldown, State
 
@@ -43,6 +43,8 @@ class Facts(Protocol):
     def dead(self) -> Dead | None: ...
     @property
     def settings(self) -> Settings: ...
+    @property
+    def source(self) -> Literal["file", "config"]: ...
 
 
 StandingState = Literal["available", "cooling", "sign-in required", "disabled", "no provider"]
@@ -52,7 +54,8 @@ StandingState = Literal["available", "cooling", "sign-in required", "disabled", 
 class Standing:
     """How one credential stands, in words a person can act on. `until`: unix seconds, None where time does not help.
 
-    A credential cooling for one model only has a row per such model, beside its own row.
+    A credential cooling for one model only has a row per such model (and project), beside its own row. `code`: what is
+    wrong, as `doctor` calls it (`work.health.codes`); "" where nothing is.
     """
 
     credential: str
@@ -62,18 +65,22 @@ class Standing:
     reason: str = ""
     until: float | None = None
     action: str = ""
+    code: str = ""
 
     @property
-    def sentence(self) -> str:
-        """One line: `codex-a@example.com: cooling for gpt-5 until 2026-01-02T03:04:05Z: rate limited (429)`."""
+    def words(self) -> str:
+        """Which, why, until when: `codex-a@x.org: cooling for gpt-5 until 2026-01-02T03:04:05Z: rate limited (429)`."""
         words = f"{self.credential}: {self.state}"
         if self.model:
             words += f" for {self.model}"
         if self.until is not None:
             words += f" until {at(self.until)}"
-        if self.reason:
-            words += f": {self.reason}"
-        return f"{words} ({self.action})" if self.action else words
+        return f"{words}: {self.reason}" if self.reason else words
+
+    @property
+    def sentence(self) -> str:
+        """One line, with what to do."""
+        return f"{self.words} ({self.action})" if self.action else self.words
 
 
 def standings(
@@ -84,10 +91,12 @@ def standings(
     now: float,
     wall: float,
     unrenewed: Mapping[str, str],
+    unsettled: Container[str] = frozenset(),
 ) -> list[Standing]:
     """How each credential stands, by id. `now` is the boot clock of the state, `wall` the clock people read.
 
-    `unrenewed`: credential id → why its renewal fails. It serves as long as the token in hand does.
+    `unrenewed`: credential id → why its renewal fails. It serves as long as the token in hand does. `unsettled`: whose
+    renewal was begun and never ended.
     """
     marks: dict[str, list[tuple[str, Cooldown]]] = {}
     for (credential, model), mark in state.cooldowns(now):
@@ -95,9 +104,8 @@ def standings(
     rows: list[Standing] = []
     for facts in sorted(credentials, key=lambda facts: facts.id):
         own = standing(facts, providers)
-        if own.state == "available" and facts.id in unrenewed:
-            reason, action = f"its renewal fails: {unrenewed[facts.id]}", f"vaultd credentials refresh {facts.id}"
-            own = replace(own, reason=reason, action=action)
+        if own.state == "available":
+            own = _renewing_badly(own, unrenewed.get(facts.id, ""), unsettled=facts.id in unsettled)
         rests = [cooling(facts, model, mark, wall - now) for model, mark in sorted(marks.get(facts.id, []))]
         if own.state == "available" and any(not row.model for row in rests):
             rows += rests
@@ -112,31 +120,45 @@ def standing(facts: Facts, providers: Container[str]) -> Standing:
         action = f"vaultd credentials enable {facts.id}"
         return Standing(facts.id, facts.provider, "disabled", reason="switched off by a person", action=action)
     if facts.dead is not None:
-        reason = f"{facts.dead.reason}, since {at(facts.dead.since)}"
-        return Standing(facts.id, facts.provider, "sign-in required", reason=reason, action=renewing(facts))
+        reason, action, code = f"{facts.dead.reason}, since {at(facts.dead.since)}", renewing(facts), "sign-in-required"
+        return Standing(facts.id, facts.provider, "sign-in required", reason=reason, action=action, code=code)
     if facts.provider not in providers:
-        action = f"put {facts.provider}.yaml back into the providers folder, or vaultd credentials remove {facts.id}"
-        return Standing(facts.id, facts.provider, "no provider", reason="its manifest is gone", action=action)
+        action, code = f"put {facts.provider}.yaml back into the providers folder", "provider-missing"
+        reason = "its manifest is gone"
+        return Standing(facts.id, facts.provider, "no provider", reason=reason, action=action, code=code)
     return Standing(facts.id, facts.provider, "available")
 
 
+def _renewing_badly(own: Standing, why: str, *, unsettled: bool) -> Standing:
+    """A credential that can serve now, and what may end that."""
+    action = f"vaultd credentials refresh {own.credential}"
+    if unsettled:
+        reason = "its last renewal was begun and never ended, so its outcome is unknown"
+        return replace(own, reason=reason, action=action, code="interrupted-renewal")
+    if why:
+        return replace(own, reason=f"its renewal fails: {why}", action=action, code="renewal-failing")
+    return own
+
+
 def renewing(facts: Facts) -> str:
-    """The command that brings a dead credential back: by its label, where that may be all its identity."""
+    """What brings a dead credential back: a command with its label, where that may be all its identity; or an edit."""
+    if facts.source == "config":
+        return f"edit the key of {facts.provider} in the configuration"
     word = "login --" if facts.kind == "oauth" else "credentials add "
     command = f"vaultd {word}{facts.provider}"
     return f"{command} --label {shlex.quote(facts.settings.label)}" if facts.settings.label else command
 
 
-def cause(status: int) -> str:
-    """Why a vendor's answer set a credential aside."""
-    if status == 0:
-        return "the vendor did not answer"
-    known = {401: "the vendor refused the credential", 402: "the account has no credit", 403: "the vendor forbade it"}
-    if status in known:
-        return f"{known[status]} ({status})"
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return "rate limited (429)"
-    return f"the vendor failed ({status})"
+def cause(mark: Cooldown) -> str:
+    """Why a vendor's answer set a credential aside, with the vendor's own reason where it gave one."""
+    known = _CAUSES.get(mark.status)
+    if mark.own:
+        words = f"the account may not use it ({mark.status})"
+    elif known is not None:
+        words = known[1]
+    else:
+        words = f"the vendor failed ({mark.status})"
+    return f"{words}: {mark.why}" if mark.why else words
 
 
 def at(wall: float) -> str:
@@ -145,14 +167,40 @@ def at(wall: float) -> str:
 
 
 def cooling(facts: Facts, model: str, mark: Cooldown, offset: float) -> Standing:
-    """Set aside for `model`, "" for all. `offset`: the wall clock less the boot clock."""
-    refused = mark.status == HTTPStatus.UNAUTHORIZED
+    """Set aside for `model` (a slot of the pool's: a model, or one in a project), "" for all. `offset`: the wall clock
+    less the boot clock."""
+    code = "model-not-allowed" if mark.own else _CAUSES.get(mark.status, _FAILED)[0]
     return Standing(
         facts.id,
         facts.provider,
         "cooling",
         model=model,
-        reason=cause(mark.status),
+        reason=cause(mark),
         until=mark.until + offset,
-        action=renewing(facts) if refused else "wait",
+        action=_remedy(facts, code, model),
+        code=code,
     )
+
+
+def _remedy(facts: Facts, code: str, model: str) -> str:
+    if code == "credential-refused":
+        return renewing(facts)
+    if code == "model-not-allowed" and facts.source == "file":
+        return f"vaultd credentials set {facts.id} --exclude-model {shlex.quote(model.partition(' in ')[0])}"
+    return _REMEDIES.get(code, "wait")
+
+
+_FAILED: Final = ("cooling", "the vendor failed")
+#: Status → what `doctor` calls it, and the words. What is not here is a failure of the vendor.
+_CAUSES: Final = {
+    0: ("cooling", "the vendor did not answer"),
+    HTTPStatus.UNAUTHORIZED: ("credential-refused", "the vendor refused the credential (401)"),
+    HTTPStatus.PAYMENT_REQUIRED: ("no-credit", "the account has no credit (402)"),
+    HTTPStatus.FORBIDDEN: ("forbidden", "the vendor forbade it (403)"),
+    HTTPStatus.TOO_MANY_REQUESTS: ("cooling", "rate limited (429)"),
+}
+_REMEDIES: Final = {
+    "no-credit": "top up the account at the vendor",
+    "forbidden": "look at the account at the vendor",
+    "model-not-allowed": "exclude the model in the configuration",
+}

@@ -10,7 +10,7 @@ from aiohttp import web
 from vaultd import __version__
 from vaultd.house import House
 from vaultd.server.guard import Handler
-from vaultd.work.metrics import CONTENT_TYPE
+from vaultd.work.metrics import CONTENT_TYPE, Seen
 
 #: A readiness check is read by people in a terminal too: so many reasons fit one.
 _REASONS: Final = 20
@@ -32,7 +32,7 @@ def readyz(house: House) -> Handler:
     async def handle(_request: web.Request) -> web.Response:
         rows = house.pool.standings(house)
         ready = any(row.state == "available" for row in rows)
-        reasons = [row.sentence for row in rows if row.state != "available"]
+        reasons = [row.sentence for row in rows if row.state != "available" or row.code]
         if not rows:
             reasons = ["no credential: `vaultd login --codex` or another `vaultd login --help` lists"]
         more = [f"and {len(reasons) - _REASONS} more: vaultd status"] if len(reasons) > _REASONS else []
@@ -46,7 +46,15 @@ def metrics(house: House) -> Handler:
     """Prometheus text."""
 
     async def handle(_request: web.Request) -> web.Response:
-        text = house.metrics.render(house.pool.standings(house), house.pool.roster(house), house.clock.now())
+        now = Seen(
+            standings=house.pool.standings(house),
+            credentials=house.pool.roster(house),
+            wall=house.clock.now(),
+            faults=house.alerts.faults if house.alerts is not None else {},
+            vendors=house.renewer.vendors(),
+            skew=house.renewer.skew(),
+        )
+        text = house.metrics.render(now)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
     return handle

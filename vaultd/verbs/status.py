@@ -9,7 +9,8 @@ from typing import Any
 from vaultd import __version__
 from vaultd.house import House
 from vaultd.pool import explain
-from vaultd.verbs.credentials import refused, rows_of
+from vaultd.verbs.credentials import rows_of
+from vaultd.work.health.examine import quick
 
 
 async def status(house: House, _args: Mapping[str, Any]) -> Any:
@@ -26,16 +27,10 @@ async def status(house: House, _args: Mapping[str, Any]) -> Any:
 
 
 def needs_a_person(house: House) -> Iterator[str]:
-    """Each one line: what is wrong, and the next action."""
-    yield from house.troubles.values()
-    yield from (f"{id_}: {reason}" for id_, reason in sorted(house.owner.troubles().items()))
-    for row in refused(house):
-        yield f"{row['file']}: {row['reason']} ({row['action']})"
-    for file, reason in sorted(house.clients.refused().items()):
-        yield f"client key {file}: {reason}"
-    for standing in house.pool.standings(house):
-        if standing.state in {"sign-in required", "no provider"}:
-            yield standing.sentence
+    """Each one line: what is wrong, and the next action. What is worth waking somebody for, and what fails now."""
+    for finding in quick(house):
+        if finding.fault.wakes or finding.fault.state == "fail":
+            yield finding.sentence
 
 
 def _daemon(house: House) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""What Prometheus reads: the ten series. Own registry per house, so that two houses in one process (tests) do not mix.
+"""What Prometheus reads. Own registry per house, so that two houses in one process (tests) do not mix.
 
 One cheap call per request: label children are looked up once and kept. Labels are from closed sets, never a client's
 word; an account's e-mail is hashed (THR-31). What can be counted when asked (credentials, cooldowns, expiry) is counted
@@ -8,15 +8,18 @@ then, in `render`.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter as Tally
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from vaultd import __version__
 from vaultd.pool.explain import Standing
 from vaultd.vault.credential import Credential
+from vaultd.work.circuit import Circuit
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -26,6 +29,17 @@ _BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 1, 2.5, 5, 10, 30, 60, 120, 300, 600
 
 #: Formats have some hundred members between them; what is above that is somebody's invention.
 _FIELDS: Final = 200
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What is looked at only when somebody asks. `faults`: code → how many; `skew`: None where no vendor told."""
+
+    standings: Sequence[Standing] = ()
+    credentials: Mapping[str, Credential] = {}
+    wall: float = 0.0
+    faults: Mapping[str, int] = {}
+    vendors: Mapping[str, Circuit] = {}
+    skew: float | None = None
 
 
 class Metrics:
@@ -53,8 +67,25 @@ class Metrics:
             "vaultd_credentials", "Credentials by how they stand.", ["provider", "state"], registry=registry
         )
         self._cooling = Gauge(
-            "vaultd_cooldowns", "Credentials set aside for a model or for all.", ["provider"], registry=registry
+            "vaultd_cooldowns",
+            "Credentials set aside for a model or for all, by why.",
+            ["provider", "reason"],
+            registry=registry,
         )
+        self._faults = Gauge("vaultd_faults", "What is wrong now, by doctor's codes.", ["code"], registry=registry)
+        self._failures = Gauge(
+            "vaultd_token_endpoint_failures",
+            "Renewals in a row that a vendor's token endpoint failed.",
+            ["provider"],
+            registry=registry,
+        )
+        self._open = Gauge(
+            "vaultd_token_endpoint_open",
+            "1 while a vendor's token endpoint is left alone because it fails.",
+            ["provider"],
+            registry=registry,
+        )
+        self._skew = Gauge("vaultd_clock_skew_seconds", "The vendors' clocks less ours.", registry=registry)
         self._expiry = Gauge(
             "vaultd_token_expiry_seconds",
             "Until the access token expires.",
@@ -112,20 +143,26 @@ class Metrics:
     def reload(self, outcome: str) -> None:
         self._reloads.labels(outcome).inc()
 
-    def render(self, standings: Iterable[Standing], credentials: Mapping[str, Credential], wall: float) -> bytes:
+    def render(self, now: Seen) -> bytes:
         """The exposition text, with what is counted when asked."""
-        rows = list(standings)
+        rows = now.standings
         self._active.set(self.in_work)
-        for gauge in (self._credentials, self._cooling, self._expiry):
+        for gauge in (self._credentials, self._cooling, self._expiry, self._faults, self._failures, self._open):
             gauge.clear()
         own = Tally((row.provider, row.state) for row in rows if not row.model)
         for (provider, state), count in own.items():
             self._credentials.labels(provider, state).set(count)
-        for provider, count in Tally(row.provider for row in rows if row.state == "cooling").items():
-            self._cooling.labels(provider).set(count)
-        for credential in credentials.values():
+        for (provider, reason), count in Tally((r.provider, r.code) for r in rows if r.state == "cooling").items():
+            self._cooling.labels(provider, reason).set(count)
+        for code, count in now.faults.items():
+            self._faults.labels(code).set(count)
+        for provider, circuit in now.vendors.items():
+            self._failures.labels(provider).set(circuit.failures)
+            self._open.labels(provider).set(bool(circuit.opened))
+        self._skew.set(math.nan if now.skew is None else now.skew)
+        for credential in now.credentials.values():
             if credential.tokens is not None:
-                left = credential.tokens.expires_at - wall
+                left = credential.tokens.expires_at - now.wall
                 self._expiry.labels(credential.provider, _hashed(credential.id)).set(left)
         return generate_latest(self.registry)
 

@@ -1,0 +1,60 @@
+"""The root key, the keyring, the folders and the sealed files in them: whether what was saved can be read again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from vaultd.errors import Misconfigured
+from vaultd.vault.envelope import TOKEN
+from vaultd.work.health.codes import Finding, found
+from vaultd.work.health.seen import House
+
+
+def root_key(house: House) -> Iterator[Finding]:
+    root = house.keyring.root
+    if root.warning:
+        yield found("key-in-environment", root.warning)
+    if root.created:
+        yield found("key-new", f"a new root key was made: {root.source}; nothing else opens the credentials")
+
+
+def recovery(house: House) -> Iterator[Finding]:
+    if not house.keyring.ring.recovery:
+        yield found("recovery-missing", "no recovery key: a lost root key loses every login")
+
+
+def folders(house: House) -> Iterator[Finding]:
+    keyring = house.keyring
+    shut = dict.fromkeys([*keyring.credentials.warnings, *keyring.files.warnings, *keyring.clients.warnings])
+    yield from (found("folder-open", says) for says in shut)
+    for folder in dict.fromkeys((house.owner.folder, keyring.files.folder, _existing(house.places.state_dir))):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            yield found("folder-unwritable", f"{folder} cannot be written", subject=str(folder))
+
+
+def sealed_files(house: House) -> Iterator[Finding]:
+    for file, reason in sorted(house.owner.refused().items()):
+        says, _, action = reason.partition("; next: ")
+        code, subject = _code(house, file), str(house.owner.folder / file)
+        if code == "rolled-back":  # the first of the owner's two ways, which is always safe
+            subject, action = file.removesuffix(".json"), action.partition(", or ")[0]
+        yield found(code, f"{file}: {says}", subject=subject, action=action)
+
+
+def _code(house: House, file: str) -> str:
+    """Which of the reasons it is. Read again: few files are refused, and their owner keeps the words alone."""
+    try:
+        data, _ = house.keyring.credentials.read(file)
+        house.keyring.open(data, typ=TOKEN, name=file)
+    except Misconfigured as error:
+        return error.code
+    except OSError:
+        return "file-unreadable"
+    return "rolled-back"  # sound, and refused all the same
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there: in that one it would be made."""
+    return next(part for part in (folder, *folder.parents) if part.exists())
