@@ -21,7 +21,7 @@ FULL = replace(
     generation=4,
     account=Account("p", "acc", "a@b.example", "pro", {"projects": ["x"], "n": 1}),
     settings=Settings(
-        True, 3, 2, "l", Secret("http://u:CANARY@p"), ("m",), ("x",), "https://b", {"X": "y"}, (("up", "alias"),)
+        True, 3, 2, 4, "l", Secret("http://u:CANARY@p"), ("m",), ("x",), "https://b", {"X": "y"}, (("up", "alias"),)
     ),
     dead=DeadLogin("invalid_grant", 5.5),
 )

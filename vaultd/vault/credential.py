@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -41,6 +41,13 @@ class Settings:
     headers: Mapping[str, str] = field(default_factory=dict)
     #: (upstream name, alias) pairs; where given they replace the default catalogue.
     models: tuple[tuple[str, str], ...] = ()
+
+
+class Mark(NamedTuple):
+    """How far a credential has come, in order: a later sign-in starts a life of its own, whatever its number was."""
+
+    created_at: float
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,10 @@ class Credential:
         """Provider + person + account: the same identity replaces its file, another never does (SEC-34)."""
         person = self.account.person or self.account.email or self.settings.label
         return (self.provider, person, self.account.account)
+
+    @property
+    def mark(self) -> Mark:
+        return Mark(self.created_at, self.generation)
 
     @property
     def bearer(self) -> Secret | None:
@@ -120,6 +131,22 @@ def file_stem(credential: Credential, *, distinct: bool = False) -> str:
     if not distinct:
         return stem
     return f"{stem}-{hashlib.sha256(chr(0).join(credential.identity).encode()).hexdigest()[:8]}"
+
+
+def same(one: Credential, other: Credential) -> bool:
+    """One identity. Who has no name at all is nobody else's equal."""
+    return one.identity == other.identity and any(one.identity[1:])
+
+
+def signed_in_again(current: Credential, new: Credential) -> Credential:
+    """The operator's word on the old login stays, but for what this sign-in said anew."""
+    unsaid = Settings()
+    kept = {
+        field.name: getattr(current.settings, field.name)
+        for field in fields(Settings)
+        if getattr(new.settings, field.name) == getattr(unsaid, field.name)
+    }
+    return replace(new, settings=replace(new.settings, **kept))
 
 
 def _reveal(value: Any) -> str:

@@ -8,33 +8,44 @@ Several processes may have one folder: a lease is a file lock, what stands on di
 commit of somebody else with a higher generation wins. A value that could not be committed is still the newest there is
 (the refresh token on disk is spent): it is used from memory, reported by `troubles`, and committed as soon as may be.
 
-A file that is not sealed by us for its name is never loaded; `refused` says why. Within a run nothing goes back to an
-older generation than was seen.
+A file that is not sealed by us for its name is never loaded, and neither is one that was rolled back; `refused` says
+why. What is committed goes to the file, then to the ledger, then to the journal (`vault.anchors`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import fields, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final, Never, Protocol
 
-import msgspec
-
-from vaultd.errors import Misconfigured, TryLater
-from vaultd.vault.credential import Credential, Settings, file_stem
-from vaultd.vault.envelope import TOKEN
+from vaultd.errors import Misconfigured, TryLater, VaultdError
+from vaultd.vault.anchors import NOWHERE, Anchors, RolledBack, rolled_back, words
+from vaultd.vault.commit import Commits, Written, whole
+from vaultd.vault.credential import Credential, file_stem, same, signed_in_again
+from vaultd.vault.emergency import Emergency
 from vaultd.vault.keyring import Keyring
-from vaultd.vault.ledger import Intent
+from vaultd.vault.ledger import Intent, Page
 from vaultd.vault.look import GONE, Look, look
-from vaultd.vault.store.files import FileStore, Stamp
+from vaultd.vault.pending import Pending, newest
+from vaultd.vault.store.files import FileStore, Stamp, reason
 
-#: A retry of a failed commit does not queue behind a renewal: the next rescan comes anyway.
+_log = logging.getLogger("vaultd.vault")
+
+#: A retry of a failed commit does not queue behind a renewal: the next one comes anyway.
 _RETRY_WAIT: Final = 1.0
+#: SEC-46. A failing attempt costs two system calls.
+_RETRY_EVERY: Final = 1.0
+
+
+class Sleeper(Protocol):
+    async def sleep(self, seconds: float) -> None: ...
 
 
 class Lease:
@@ -51,61 +62,82 @@ class Lease:
     @property
     def intent(self) -> Intent | None:
         """A renewal that somebody began and nobody ended: its outcome is unknown."""
-        return None
+        return self._owner._anchors.intent(self.current)  # noqa: SLF001  - a lease is a part of the owner, handed out
 
     async def intend(self, endpoint: str, *, boot: float, wall: float) -> None:
         """From here on a renewal of `current` may be under way, whatever becomes of this process. Durable when it
-        returns; the next `put` ends it. Raises TryLater where it cannot be written: then nothing may be sent."""
+        returns; the next `put` that is more than a change of settings ends it. Raises TryLater where it cannot be
+        written: then nothing may be sent."""
+        assert self.current is not None
+        await self._owner._announce(self.current, endpoint, boot, wall)  # noqa: SLF001  - as in intent
 
     async def resolve(self) -> None:
         """The renewal ended without a new token, and the old one was not spent: nothing is to be settled."""
+        await self._owner._resolve(self.id)  # noqa: SLF001  - as in intent
 
     async def put(self, credential: Credential) -> Credential:
         """Makes it the credential, one generation up. Ends before a cancellation of the caller does.
 
         Where it cannot be made durable it is used from memory, and `Owner.troubles` says so.
         """
-        known = self.current.generation if self.current is not None else 0
-        new = replace(credential, id=self.id, generation=max(known, credential.generation) + 1, source="file")
-        await self._owner._commit(new)  # noqa: SLF001  - a lease is a part of the owner, handed out
+        current = self.current
+        new = self._owner._successor(replace(credential, id=self.id, source="file"))  # noqa: SLF001  - as in intent
+        # What an operator says meanwhile tells nothing of a token that may be spent.
+        resettled = current is not None and new == replace(current, settings=new.settings, generation=new.generation)
+        await self._owner._commit(new, self.intent if resettled else None)  # noqa: SLF001  - as in intent
         return new
 
     @asynccontextmanager
     async def room(self) -> AsyncIterator[None]:
         """Inside, the space of the first `put` is there already (SEC-44): a token is spent only where its successor can
         be kept. Raises TryLater where there is none. On the loop: two system calls, a twentieth of a millisecond."""
-        store, name = self._owner._store, f"{self.id}.json"  # noqa: SLF001  - as in put
+        store, name = self._owner._store, f"{self.id}.json"  # noqa: SLF001  - as in intent
         try:
             store.make_room(name)
         except OSError as error:
-            reason = f"its new token could not be saved ({error.strerror}): free space or repair the folder"
-            raise TryLater(reason, own=True) from error
+            why = f"its new token could not be saved ({error.strerror}): free space or repair the folder"
+            raise TryLater(why, own=True) from error
         try:
             yield
         finally:
             store.leave_room(name)
 
     async def remove(self) -> None:
-        await self._owner._remove(self.id)  # noqa: SLF001  - as in put
+        await self._owner._remove(self.id)  # noqa: SLF001  - as in intent
 
 
 class Owner:
-    def __init__(self, store: FileStore, keyring: Keyring) -> None:
+    """`state_dir` is for the commit journal; `emergency` are places for what the folder does not take, best first."""
+
+    def __init__(
+        self, store: FileStore, keyring: Keyring, *, state_dir: Path | None = None, emergency: Sequence[Path] = ()
+    ) -> None:
         self.folder: Final[Path] = store.folder
         self._store: Final = store
         self._keyring: Final = keyring
+        self._anchors: Final = Anchors(store.folder, keyring.pepper, state_dir)
+        self._emergency: Final = Emergency(store.folder, emergency)
+        self._commits: Final = Commits(store, keyring, self._anchors, self._emergency)
         self._held: dict[str, Credential] = {}  # what is on disk, by id
         self._stamps: dict[str, Stamp] = {}
-        self._pending: dict[str, Credential] = {}  # what should be on disk and is not
+        self._pending: Final = Pending()
         self._refused: dict[str, str] = {}
+        self._rolled: dict[str, RolledBack] = {}
         self._unreadable: dict[str, str] = {}
-        self._uncommitted: dict[str, str] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._watchers: list[Callable[[], None]] = []
-        self._snapshot: Mapping[str, Credential] = MappingProxyType({})
+        self._unsaved: Final = asyncio.Event()
+        self._table: dict[str, Credential] = {}
+        self._snapshot: Mapping[str, Credential] = MappingProxyType(self._table)
 
     async def load(self) -> None:
-        await self.rescan()
+        """Reads the folder, and commits what an emergency copy still holds."""
+        await self._look_again()
+        for name in self._emergency.names():
+            with suppress(TryLater):
+                async with self.leased(name.removesuffix(".json"), timeout=_RETRY_WAIT):
+                    pass
+        await self.retry()
 
     def snapshot(self) -> Mapping[str, Credential]:
         """All credentials by id, immutable; another object only after a change."""
@@ -118,16 +150,39 @@ class Owner:
         """File name → why it is not used, and what to do."""
         return dict(self._refused)
 
+    def rolled_back(self) -> Mapping[str, str]:
+        """Credential id → why its file is not used: an older one than was seen. `refused` names these too."""
+        return {id_: rolled.reason for id_, rolled in self._rolled.items()}
+
     def troubles(self) -> Mapping[str, str]:
         """Credential id → why what is used is not, or may not be, what is on disk."""
-        return self._unreadable | self._uncommitted
+        return self._unreadable | self._pending.reasons
+
+    def unsaved(self) -> Mapping[str, str]:
+        """Credential id → where what the folder did not take lies sealed; empty where it is in memory alone."""
+        return {id_: self._pending.copies.get(id_, "") for id_ in self._pending.values}
 
     def unsettled(self) -> frozenset[str]:
-        """Credentials whose last renewal was begun and never ended, as far as this process has seen."""
-        return frozenset()
+        """Credentials whose last renewal was begun and never ended, as far as this process has seen. What a task of
+        its own has in hand is not among them."""
+        begun = (id_ for id_ in self._anchors.begun() if self._anchors.intent(self.get(id_)) is not None)
+        return frozenset(id_ for id_ in begun if id_ not in self._locks or not self._locks[id_].locked())
+
+    def ledger_troubles(self) -> Mapping[str, str]:
+        """Credential id → why what stands beside its file does not count, or could not be written."""
+        return self._anchors.troubles()
+
+    def journal_trouble(self) -> str:
+        """Why the last commit is not in the journal outside the folder, or why that cannot be read."""
+        return self._anchors.journal.trouble
+
+    def emergency_troubles(self) -> Mapping[str, str]:
+        """Path → why an emergency copy, or a place for one, is of no use."""
+        return dict(self._emergency.troubles)
 
     def changed(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Calls back, on the loop, after each new snapshot. The answer unsubscribes."""
+        """Calls back, on the loop, after each new snapshot, and when a renewal turns out to be unsettled. The answer
+        unsubscribes."""
         self._watchers.append(callback)
         return lambda: self._watchers.remove(callback)
 
@@ -142,8 +197,10 @@ class Owner:
             raise TryLater(f"{id} is in another task's hands for {timeout:.0f} s now: try again", own=True) from None
         try:
             async with self._store.lease(f"{id}.json", wait=timeout):
+                self._anchors.follow(id)
                 self._take_in(id, look(self._store, self._keyring, f"{id}.json"))
-                self._publish()
+                self._adopt(id)
+                self._publish([id])
                 yield Lease(self, id)
         finally:
             lock.release()
@@ -151,19 +208,53 @@ class Owner:
     async def rescan(self) -> bool:
         """Reads what changed in the folder, and commits what could not be before. True if the snapshot changed."""
         before = self._snapshot
-        # What a `put` makes durable while the folder is read is newer than what was read.
-        held = dict(self._held)
-        looks = await asyncio.get_running_loop().run_in_executor(None, self._look_around)
-        for id_, seen in looks.items():
-            if self._held.get(id_) is held.get(id_):
-                self._take_in(id_, seen)
-        self._publish()
-        for id_ in list(self._pending):
-            with suppress(TryLater):
-                async with self.leased(id_, timeout=_RETRY_WAIT) as lease:
-                    if id_ in self._pending and lease.current is not None:
-                        await self._commit(lease.current)
+        await self._look_again()
+        await self.retry()
         return self._snapshot is not before
+
+    def reread(self, id: str) -> Credential | None:  # noqa: A002  - the house's word for it
+        """Looks at one file again, without its lease: somebody said that he committed it. On the loop: a third of a
+        millisecond. What looks rolled back is left for the next rescan, which takes the lease to see."""
+        self._anchors.follow(id)
+        if id not in self._held or self._store.stamp(f"{id}.json") != self._stamps.get(id):
+            seen = look(self._store, self._keyring, f"{id}.json")
+            if seen.credential is None or not self._behind(seen.credential):
+                self._take_in(id, seen)
+                self._publish([id])
+        return self.get(id)
+
+    def hold(self, credential: Credential, why: str) -> None:
+        """Takes in hand what another process could not commit."""
+        waiting = self._pending.values.get(credential.id)
+        if waiting is None or waiting.mark < credential.mark:
+            self._pending.keep(credential, why)
+        self._publish([credential.id])
+
+    async def retry(self) -> None:
+        """One attempt for each value that could not be committed."""
+        for id_ in list(self._pending.values):
+            with suppress(TryLater):
+                async with self.leased(id_, timeout=_RETRY_WAIT):
+                    if (waiting := self._pending.values.get(id_)) is not None:
+                        await self._commit(waiting, self._anchors.intent(waiting))
+
+    async def keep_saving(self, clock: Sleeper) -> Never:
+        """Asleep while all is saved; then an attempt every second (SEC-46)."""
+        while True:
+            await self._unsaved.wait()
+            await clock.sleep(_RETRY_EVERY)
+            await self.retry()
+
+    async def accept(self, id: str) -> Credential:  # noqa: A002  - the house's word for it
+        """A person's word that a rolled-back file is the right one: as it stands it becomes the furthest there is.
+
+        Raises Misconfigured where it was not rolled back, TryLater where it could not be made durable.
+        """
+        async with self.leased(id) as lease:
+            rolled = self._rolled.get(id)
+            if rolled is None:
+                raise Misconfigured(f"{id} was not rolled back: there is nothing to accept")
+            return self._durable(await lease.put(rolled.credential), "accepted")
 
     async def settle(self, credential: Credential) -> Credential:
         """A sign-in: the same identity replaces its file, keeping the operator's settings; another identity never does.
@@ -173,30 +264,63 @@ class Owner:
         await self.rescan()
         for wanted, id_ in self._places_for(credential):
             async with self.leased(id_) as lease:
-                current = lease.current
+                rolled = self._rolled.get(id_)
+                current = lease.current or (rolled.credential if rolled is not None else None)
                 if current is None and self._store.stamp(f"{id_}.json") is not None:
                     continue  # a file that may not be used is somebody's too
-                if current is not None and not _same(current, credential):
+                if current is not None and not same(current, credential):
                     continue
-                put = await lease.put(wanted if current is None else _signed_in_again(current, wanted))
-            if id_ in self._uncommitted:
-                raise TryLater(f"{id_} is signed in, but only until this process ends: {self._uncommitted[id_]}")
-            return put
+                put = await lease.put(wanted if current is None else signed_in_again(current, wanted))
+            return self._durable(put, "signed in")
         raise Misconfigured(
             f"the file names for {file_stem(credential)} are taken by files that may not be used: move them"
         )
+
+    def _durable(self, credential: Credential, done: str) -> Credential:
+        if why := self._pending.reasons.get(credential.id):
+            raise TryLater(f"{credential.id} is {done}, but only until this process ends: {why}", own=True)
+        return credential
 
     def _places_for(self, credential: Credential) -> Iterator[tuple[Credential, str]]:
         if not any(credential.identity[1:]):
             for n in itertools.count(1):
                 numbered = replace(credential, settings=replace(credential.settings, label=str(n)))
                 yield numbered, file_stem(numbered)
-        known = [id_ for id_, held in self._snapshot.items() if _same(held, credential)]
+        known = [id_ for id_, held in self._snapshot.items() if same(held, credential)]
+        known += [id_ for id_, rolled in self._rolled.items() if same(rolled.credential, credential)]
         for id_ in (*known, file_stem(credential), file_stem(credential, distinct=True)):
             yield credential, id_
 
-    def _look_around(self) -> dict[str, Look]:
+    async def _look_again(self) -> None:
+        unsettled = self.unsettled()
+        # What a `put` makes durable while the folder is read is newer than what was read.
+        held = dict(self._held)
+        pages, looks = await asyncio.get_running_loop().run_in_executor(None, self._look_around)
+        self._anchors.take_in(pages)
+        suspects = []
+        for id_, seen in looks.items():
+            if self._held.get(id_) is not held.get(id_):
+                continue
+            if seen.credential is not None and self._behind(seen.credential):
+                suspects.append(id_)
+            else:
+                self._take_in(id_, seen)
+        self._publish(looks)
+        # Others commit while we read: whether a file is behind is certain under its lease alone.
+        for id_ in suspects:
+            try:
+                async with self.leased(id_, timeout=_RETRY_WAIT):
+                    pass
+            except TryLater:
+                if self._held.get(id_) is held.get(id_):
+                    self._take_in(id_, looks[id_])
+                    self._publish([id_])
+        if self.unsettled() - unsettled:
+            self._tell()
+
+    def _look_around(self) -> tuple[dict[str, tuple[Page, Page]], dict[str, Look]]:
         """In a worker thread: reads the owner's state, changes none."""
+        pages = self._anchors.look_around()
         stamps = self._store.stamps()
         known = {*self._held, *self._unreadable, *(name.removesuffix(".json") for name in self._refused)}
         looks = {id_: GONE for id_ in known if f"{id_}.json" not in stamps}
@@ -204,13 +328,12 @@ class Owner:
             id_ = name.removesuffix(".json")
             if id_ not in self._held or self._stamps.get(id_) != stamp:
                 looks[id_] = look(self._store, self._keyring, name)
-        return looks
+        return pages, looks
 
     def _take_in(self, id_: str, seen: Look) -> None:
         """What a look at a file means for what is held."""
         held = self._held.get(id_)
-        for reasons, key in self._judged(id_):
-            reasons.pop(key, None)
+        self._acquit(id_)
         if seen.trouble:
             self._unreadable[id_] = seen.trouble
         elif seen.refused:
@@ -218,127 +341,147 @@ class Owner:
             self._drop(id_)
         elif seen.credential is None:
             if held is not None:  # somebody removed it: a value that waits to be committed goes with it
-                self._pending.pop(id_, None)
-                self._uncommitted.pop(id_, None)
+                self._pending.done(id_)
+                self._emergency.remove(f"{id_}.json")
             self._drop(id_)
-        elif held is not None and _older(seen.credential, held):
-            self._refused[f"{id_}.json"] = (
-                f"rolled back: it is generation {seen.credential.generation} and {held.generation} was in use;"
-                " an old file holds spent tokens, so it is not used"
-            )
+        elif why := self._behind(seen.credential):
+            self._rolled[id_] = rolled = rolled_back(seen.credential, why)
+            self._refused[f"{id_}.json"] = rolled.reason
+            if held is not None and self._anchors.behind(held):
+                self._drop(id_)
         else:
             assert seen.stamp is not None
             self._stamps[id_] = seen.stamp
             if seen.credential != held:
                 self._held[id_] = seen.credential
 
-    def _judged(self, id_: str) -> tuple[tuple[dict[str, str], str], ...]:
-        """Where a look at a file leaves what it found against it."""
-        return (self._refused, f"{id_}.json"), (self._unreadable, id_)
+    def _behind(self, seen: Credential) -> str:
+        """Why this is an old file: by what this run has seen, or by what was written down."""
+        held = self._held.get(seen.id)
+        if held is not None and seen.mark < held.mark:
+            return f"{words(held.mark, seen.mark)} was in use"
+        return self._anchors.behind(seen)
+
+    def _adopt(self, id_: str) -> None:
+        """Takes in hand what lies in an emergency copy, or removes it where it is older. Under the lease."""
+        name = f"{id_}.json"
+        for store in self._emergency.holding(name):
+            path = f"{store.folder / name}"
+            seen = look(store, self._keyring, name)
+            waiting = self._pending.values.get(id_)
+            if seen.credential is None:
+                self._emergency.troubles[path] = seen.refused or seen.trouble
+            elif self._anchors.behind(seen.credential) or newest(seen.credential, self._held.get(id_)) is None:
+                with suppress(OSError):
+                    store.remove(name)
+            elif waiting is None or waiting.mark < seen.credential.mark:
+                self._pending.keep(seen.credential, f"not saved yet, sealed in {path} meanwhile", path)
+
+    def _acquit(self, id_: str) -> None:
+        """Forgets what earlier looks found against the file."""
+        self._refused.pop(f"{id_}.json", None)
+        self._unreadable.pop(id_, None)
+        self._rolled.pop(id_, None)
 
     def _drop(self, id_: str) -> None:
         self._held.pop(id_, None)
         self._stamps.pop(id_, None)
 
-    def _publish(self) -> None:
-        for id_, waiting in list(self._pending.items()):
-            newest = _newest(waiting, self._held.get(id_))
-            if newest is None:
-                del self._pending[id_]
-                self._uncommitted.pop(id_, None)
+    def _publish(self, ids: Iterable[str]) -> None:
+        """Makes visible what became of these. One of 10,000 costs a copy of the table and no comparison."""
+        changed = {}
+        for id_ in ids:
+            before, now = self._table.get(id_), self._pending.over(id_, self._held.get(id_))
+            if now is not before and now != before:
+                changed[id_] = now
+        if self._pending.values:
+            self._unsaved.set()
+        else:
+            self._unsaved.clear()
+        if not changed:
+            return
+        table = self._table.copy()
+        for id_, now in changed.items():
+            if now is None:
+                del table[id_]
             else:
-                self._pending[id_] = newest
-        now = self._held | self._pending
-        if now != self._snapshot:
-            self._snapshot = MappingProxyType(now)
-            for watcher in list(self._watchers):
-                watcher()
+                table[id_] = now
+        self._table, self._snapshot = table, MappingProxyType(table)
+        self._tell()
 
-    async def _commit(self, new: Credential) -> None:
-        writing = asyncio.get_running_loop().run_in_executor(None, self._write, new)
-        cancelled = await _finished(writing)
+    def _tell(self) -> None:
+        for watcher in list(self._watchers):
+            watcher()
+
+    def _successor(self, credential: Credential) -> Credential:
+        """With a mark past all that is known of it, also where a clock that was ahead is right again."""
+        current = self.get(credential.id)
+        known = current.mark if current is not None else NOWHERE
+        past = max(known, self._anchors.mark(credential.id))
+        generation = max(known.generation, credential.generation)
+        if credential.created_at <= past.created_at:
+            generation = max(generation, past.generation)
+        return replace(credential, generation=generation + 1, created_at=max(credential.created_at, past.created_at))
+
+    async def _announce(self, current: Credential, endpoint: str, boot: float, wall: float) -> None:
+        held = self._held.get(current.id)
+        committed = held.mark if held is not None else NOWHERE
+
+        write = partial(self._anchors.announce, current, committed, endpoint, boot=boot, wall=wall)
+        writing, cancelled = await whole(write)
         error = writing.exception()
         if error is None:
-            self._held[new.id], self._stamps[new.id] = new, writing.result()
-            self._pending.pop(new.id, None)
-            for reasons, key in (*self._judged(new.id), (self._uncommitted, new.id)):
-                reasons.pop(key, None)
+            self._anchors.know(current.id, writing.result())
+        if cancelled:
+            raise asyncio.CancelledError
+        if isinstance(error, OSError | VaultdError):
+            why = f"its renewal could not be announced ({reason(error)}): free space or repair the folder"
+            raise TryLater(why, own=True) from error
+        if error is not None:
+            raise error
+
+    async def _resolve(self, id_: str) -> None:
+        resolving, cancelled = await whole(partial(self._anchors.resolve, id_))
+        self._anchors.know(id_, resolving.result())
+        if cancelled:
+            raise asyncio.CancelledError
+
+    async def _commit(self, new: Credential, intent: Intent | None) -> None:
+        """`intent`: what is still under way afterwards."""
+        there = self._held.get(new.id) == new
+        write = partial(self._commits.write, new, intent, there=there, copy=self._pending.copy_of(new))
+        writing, cancelled = await whole(write)
+        error = writing.exception()
+        written = writing.result() if error is None else Written(reason=f"not saved ({type(error).__name__})")
+        told = {"credential": new.id, "generation": new.generation}
+        if written.stamp is not None:
+            assert written.page is not None
+            self._held[new.id], self._stamps[new.id] = new, written.stamp
+            self._anchors.know(new.id, written.page)
+            self._pending.done(new.id)
+            self._acquit(new.id)
+            # The one anchor that leaves the machine, where its log does.
+            _log.info("committed", extra=told)
+            for trouble in filter(None, (written.page.trouble, self.journal_trouble())):
+                _log.warning("committed, but not noted everywhere", extra={**told, "reason": trouble})
         else:
-            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            self._pending[new.id] = new
-            self._uncommitted[new.id] = f"not saved ({reason}), kept in memory; free space or repair the folder"
-        self._publish()
-        if error is not None and not isinstance(error, OSError | Misconfigured):
+            if self._pending.reasons.get(new.id) != written.reason:
+                _log.error("not committed", extra={**told, "reason": written.reason})
+            self._pending.keep(new, written.reason, written.copy)
+        self._publish([new.id])
+        if error is not None:
             raise error
         if cancelled:
             raise asyncio.CancelledError
 
-    def _write(self, new: Credential) -> Stamp:
-        """In a worker thread: reads the owner's state, changes none."""
-        name = f"{new.id}.json"
-        plain = msgspec.json.encode(new.to_plain())
-        with self._keyring.steady():
-            sealed = self._keyring.seal(plain, typ=TOKEN, name=name, provider=new.provider, generation=new.generation)
-            return self._store.commit(name, sealed)
-
     async def _remove(self, id_: str) -> None:
-        removing = asyncio.get_running_loop().run_in_executor(None, self._store.remove, f"{id_}.json")
-        cancelled = await _finished(removing)
+        removing, cancelled = await whole(partial(self._commits.erase, id_))
         if isinstance(error := removing.exception(), OSError):
-            raise TryLater(f"{id_} cannot be removed: {error.strerror}") from error
-        for waiting in (self._pending, self._uncommitted):
-            waiting.pop(id_, None)
+            raise TryLater(f"{id_} cannot be removed: {error.strerror}", own=True) from error
+        self._pending.done(id_)
+        self._anchors.follow(id_)
+        self._acquit(id_)
         self._drop(id_)
-        self._publish()
+        self._publish([id_])
         if cancelled:
             raise asyncio.CancelledError
-
-
-async def _finished(work: asyncio.Future[Any]) -> bool:
-    """Waits for it whatever happens to the caller, who is told whether he was cancelled meanwhile."""
-    cancelled = False
-    while not work.done():
-        try:
-            await asyncio.wait([work])
-        except asyncio.CancelledError:
-            cancelled = True
-    return cancelled
-
-
-def _same(one: Credential, other: Credential) -> bool:
-    """One identity. Who has no name at all is nobody else's equal."""
-    return one.identity == other.identity and any(one.identity[1:])
-
-
-def _older(seen: Credential, held: Credential) -> bool:
-    """Of one login. A later sign-in starts a life of its own, whatever its number."""
-    return seen.generation < held.generation and seen.created_at <= held.created_at
-
-
-def _age(credential: Credential) -> float:
-    """When its tokens were given."""
-    issued = credential.tokens.issued_at if credential.tokens is not None else 0.0
-    return max(issued, credential.created_at, credential.renewed_at)
-
-
-def _newest(waiting: Credential, held: Credential | None) -> Credential | None:
-    """Of a value that waits to be committed and one that somebody else committed meanwhile. None: the latter.
-
-    Where he changed settings over tokens that are spent by now, it is our tokens under his settings.
-    """
-    if held is None or held == waiting or held.generation < waiting.generation:
-        return waiting
-    if _age(held) >= _age(waiting):
-        return None
-    return replace(waiting, settings=held.settings, generation=held.generation + 1)
-
-
-def _signed_in_again(current: Credential, new: Credential) -> Credential:
-    """The operator's word on the old login stays, but for what this sign-in said anew."""
-    unsaid = Settings()
-    kept = {
-        field.name: getattr(current.settings, field.name)
-        for field in fields(Settings)
-        if getattr(new.settings, field.name) == getattr(unsaid, field.name)
-    }
-    return replace(new, settings=replace(new.settings, **kept))

@@ -114,6 +114,11 @@ class FileStore:
             os.fsync(folder)
             return stamp
 
+    def sync(self) -> None:
+        """Makes a rename durable of which that is not known: somebody's last fsync failed. Raises OSError."""
+        with self._open_folder() as folder:
+            os.fsync(folder)
+
     def remove(self, name: str) -> None:
         _check(name)
         with self._open_folder() as folder:
@@ -205,6 +210,11 @@ def make_private(folder: Path) -> None:
                 missing.mkdir(mode=0o700)
     except OSError as error:
         raise Misconfigured(f"{folder} cannot be made: {error.strerror}", code="folder-unwritable") from error
+
+
+def reason(error: BaseException) -> str:
+    """Why something failed, without the path that an OSError's text ends with."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _entries(folder: int) -> list[str]:
