@@ -11,7 +11,7 @@ from transcripts import NOW, answered, tokens
 
 from vaultd.effects import Reply
 from vaultd.errors import ProtocolError, SignInRequired, TryLater, UpstreamRefused
-from vaultd.oauth.answers import failure, lifetime, read_tokens, retry_after, shown, strict_object
+from vaultd.oauth.answers import error_of, failure, lifetime, read_tokens, retry_after, shown, strict_object
 from vaultd.oauth.tokens import Tokens
 
 
@@ -161,6 +161,28 @@ def test_text_that_only_mentions_a_code_decides_nothing() -> None:
 )
 def test_retry_after_is_a_number_or_a_date(value: str, seconds: float | None) -> None:
     assert retry_after(Reply(429, {"retry-after": value}), NOW) == seconds
+
+
+def test_sec_51_a_date_to_wait_for_is_read_by_the_vendors_own_clock() -> None:
+    headers = {"retry-after": "Mon, 24 Nov 2025 16:01:00 GMT", "date": "Mon, 24 Nov 2025 16:00:40 GMT"}
+
+    for ours in (NOW, 0.0, NOW + 315360000):  # right, in 1970, ten years ahead
+        assert retry_after(Reply(503, headers), ours) == 20
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ({"code": 400, "status": "INVALID_ARGUMENT", "message": "m"}, "INVALID_ARGUMENT"),  # Google
+        ({"code": None, "type": "invalid_request_error", "message": "m"}, "invalid_request_error"),  # OpenAI
+        ({"code": "refresh_token_reused", "type": "invalid_request_error"}, "refresh_token_reused"),
+        ({"message": "m"}, ""),
+        (["invalid_grant"], ""),
+        ("not a code by RFC 6749", ""),
+    ],
+)
+def test_sec_47_the_code_of_an_error_is_a_word_of_the_vendors(error: Any, code: str) -> None:
+    assert error_of(answered({"error": error}, 400))[0] == code
 
 
 def test_sec_24_words_are_cut_and_stripped() -> None:

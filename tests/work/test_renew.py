@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -174,12 +175,11 @@ async def test_sec_47_a_refusal_counts_only_if_the_file_still_holds_the_refused_
     """Somebody signed in again while the vendor was refusing the old token."""
     old = await desk.sign_in()
     sealed = tmp_path / "auth" / f"{old.id}.json"
-    old_file = sealed.read_bytes()
+    shutil.copytree(tmp_path / "auth", tmp_path / "another")
     desk.clock.advance(4000)
     desk.sandbox["codex"].sign_out()
-    again = await (await open_vault(desk.owner.folder)).settle(login(desk.sandbox, "codex", "", desk.clock.now()))
-    new_file = sealed.read_bytes()
-    sealed.write_bytes(old_file)
+    again = await (await open_vault(tmp_path / "another")).settle(login(desk.sandbox, "codex", "", desk.clock.now()))
+    new_file = (tmp_path / "another" / sealed.name).read_bytes()
 
     class Meanwhile(Desk):
         async def send(self, effect: Send, *, proxy: str | None = None) -> Reply:

@@ -28,7 +28,13 @@ async def pass_time(desk: Desk, seconds: float) -> None:
 
 
 async def step(desk: Desk) -> None:
+    await quiet(desk)
     await desk.clock.to_next()
+    await quiet(desk)
+
+
+async def quiet(desk: Desk) -> None:
+    """Until nothing goes on but waiting."""
     await turns()
     await desk.renewer.drain()
     await turns()

@@ -137,7 +137,8 @@ def error_of(reply: Reply) -> tuple[str, str]:
     words = answer.get("error_description")
     if isinstance(error, dict):
         words = error.get("message", words)
-        error = error.get("code") or error.get("type") or error.get("status")
+        # Google's `code` is the status as a number; its word for it is in `status`.
+        error = next((error[name] for name in ("code", "type", "status") if isinstance(error.get(name), str)), "")
     code = error if isinstance(error, str) and _CODE.fullmatch(error) else ""
     return code, shown(words) if isinstance(words, str) else ""
 
@@ -150,12 +151,21 @@ def shown(text: str) -> str:
 
 
 def retry_after(reply: Reply, now: float) -> float | None:
-    """`Retry-After` in seconds: a number, or an HTTP date (RFC 9110 §10.2.3). None where absent or unreadable."""
+    """`Retry-After` in seconds: a number, or an HTTP date (RFC 9110 §10.2.3). None where absent or unreadable.
+
+    A date is read by the clock of who wrote it, as his `Date` shows it: ours may be years off (SEC-51).
+    """
     value = reply.headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit() and len(value) < 10:
         return float(value)
+    until = _moment(value)
+    stated = _moment(reply.headers.get("date", ""))
+    return None if until is None else max(0.0, until - (now if stated is None else stated))
+
+
+def _moment(value: str) -> float | None:
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+        return parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):
         return None
 

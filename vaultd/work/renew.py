@@ -169,10 +169,13 @@ class Renewer:
             for id in gone:  # noqa: A001
                 self._agenda.put(id, None)
             everything = self._standings.count(snapshot) or everything
-        for id, credential in snapshot.items():  # noqa: A001
-            known = not everything and self._planned.get(id) is credential
-            if not known or id in self._touched or (id in unsettled) != (id in self._unsettled):
-                self._agenda.put(id, self._turn(credential, unsettled=id in unsettled))
+        changed = self._touched | (unsettled ^ self._unsettled)
+        if everything:
+            changed.update(snapshot)
+        elif snapshot is not self._planned:
+            changed.update(key for key, credential in snapshot.items() if self._planned.get(key) is not credential)
+        for id in changed & snapshot.keys():  # noqa: A001
+            self._agenda.put(id, self._turn(snapshot[id], unsettled=id in unsettled))
         self._planned, self._unsettled, self._known = snapshot, unsettled, catalog
         self._touched.clear()
 
