@@ -36,7 +36,7 @@ class Process(Protocol):
     def kill(self) -> None: ...
 
 
-@dataclass
+@dataclass(eq=False)
 class Line:
     """`taken` makes known here what the keeper did, before whoever ordered it hears; `news` what it saved since."""
 
@@ -101,7 +101,7 @@ class Line:
         if self.writer.can_write_eof() and not self.writer.is_closing():
             self.writer.write_eof()
 
-    async def ended(self, seconds: float) -> None:
+    async def ended(self, seconds: float | None = None) -> None:
         """Waits for the process, no longer than this; then it goes on alone."""
         await asyncio.wait([self._reaping], timeout=seconds)
         self._over()

@@ -53,6 +53,7 @@ class Keeper:
         self.spawn: Callable[[socket.socket], Process] = partial(_spawn, quiet=quiet)
         self._line: Line | None = None
         self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_AT_ONCE))
+        self._leaving: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
         self._not_before = 0.0
         self._tasks = Tasks()
@@ -69,10 +70,10 @@ class Keeper:
 
     async def close(self) -> None:
         """Whatever is under way goes on, in there, until it is saved."""
-        line, self._line = self._line, None
-        if line is not None:
-            line.hang_up()
-            await line.ended(_END_SECONDS)
+        if self._line is not None:
+            self._let_go(self._line)
+        if self._leaving:
+            await asyncio.wait(self._leaving, timeout=_END_SECONDS)
         await self._tasks.close()
 
     async def _open(self) -> Line:
@@ -83,8 +84,7 @@ class Keeper:
             if line is not None and line.open and line.root == root.key.kid:
                 return line
             if line is not None:
-                line.hang_up()
-            self._line = None
+                self._let_go(line)
             loop = asyncio.get_running_loop()
             if self.trouble and loop.time() < self._not_before:
                 raise TryLater(self.trouble, after=self._not_before - loop.time(), own=True)
@@ -97,6 +97,13 @@ class Keeper:
                 raise TryLater(self.trouble, after=_START_AGAIN, own=True) from None
             self.trouble = ""
             return self._line
+
+    def _let_go(self, line: Line) -> None:
+        self._line = None
+        line.hang_up()
+        leaving = self._tasks.start("let a keeper end", line.ended())
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
 
     def _root(self) -> RootKey:
         """In a worker thread: takes up what a `vault rekey` did meanwhile."""

@@ -1,0 +1,100 @@
+"""Processes are killed in mid-renewal, against a vendor whose refresh tokens are single use."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+from estate import Estate, ended, eventually, is_gone, keeper_of, lives
+
+
+async def test_sec_44_the_daemon_is_killed_while_the_vendor_thinks_and_the_keeper_saves_what_it_answers(
+    estate: Estate,
+) -> None:
+    login = await estate.signed_in(aged=3700)
+    estate.sandbox.fault("codex", at="token", do="hang")
+    daemon = await estate.daemon()
+    await estate.asked()
+    keeper = await keeper_of(daemon.process.pid)
+
+    daemon.process.kill()
+    daemon.process.wait()
+    assert lives(keeper)
+    estate.vendor.release()
+    await ended(keeper)
+
+    saved = await estate.on_disk(login.id)
+    assert saved.tokens is not None
+    assert saved.tokens.refresh is not None
+    assert saved.tokens.refresh.reveal() == estate.vendor.families[0].refresh
+    assert saved.generation == login.generation + 1
+    assert (estate.vendor.counts["renewals"], estate.vendor.counts["reuse_events"]) == (1, 0)
+    assert (await estate.house()).owner.unsettled() == frozenset()
+
+
+async def test_the_keeper_of_a_killed_daemon_says_what_nobody_else_is_left_to_say(estate: Estate) -> None:
+    login = await estate.signed_in(aged=3700)
+    estate.sandbox.fault("codex", at="token", do="hang")
+    daemon = await estate.daemon()
+    await estate.asked()
+
+    daemon.process.kill()
+    estate.vendor.release()
+
+    line = await asyncio.to_thread(daemon.says, "renewed after the daemon had ended")
+    assert f"credential={login.id}" in line
+
+
+async def test_an_idle_keeper_ends_with_its_daemon_whichever_death_it_dies(estate: Estate) -> None:
+    for death in (signal.SIGKILL, signal.SIGTERM):
+        login = await estate.signed_in(f"{death.name}@example.com", aged=3700)
+        daemon = await estate.daemon()
+        await asyncio.to_thread(daemon.says, f"renewed credential={login.id}")
+        keeper = await keeper_of(daemon.process.pid)
+
+        daemon.process.send_signal(death)
+        await asyncio.to_thread(daemon.process.wait)
+
+        await ended(keeper)
+
+
+async def test_sec_45_the_keeper_alone_is_killed_and_the_daemon_tries_again_at_once(estate: Estate) -> None:
+    estate.sandbox.set("codex", grace_seconds=30)
+    estate.sandbox.fault("codex", at="token", do="hang")
+    login = await estate.signed_in(aged=3700)
+    house = await estate.house()
+    await house.start()
+    keeper = await estate.stopped_with_the_answer_before_it(os.getpid())
+
+    os.kill(keeper, signal.SIGKILL)
+    await ended(keeper)
+    await eventually(lambda: house.owner.snapshot()[login.id].generation > login.generation)
+
+    assert (estate.vendor.counts["renewals"], estate.vendor.counts["reuse_events"]) == (2, 0)
+    assert await keeper_of(os.getpid()) != keeper
+    assert is_gone(keeper)
+    assert (await estate.on_disk(login.id)).tokens == house.owner.snapshot()[login.id].tokens
+
+
+async def test_sec_45_keeper_and_daemon_are_killed_and_the_next_start_renews_at_once(estate: Estate) -> None:
+    estate.sandbox.set("codex", grace_seconds=30)
+    estate.sandbox.fault("codex", at="token", do="hang")
+    login = await estate.signed_in()  # nothing is due for most of an hour
+    daemon = await estate.daemon()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.to_thread(estate.person.types, "credentials", "refresh", login.id))
+        keeper = await estate.stopped_with_the_answer_before_it(daemon.process.pid)
+
+        daemon.process.kill()
+        os.kill(keeper, signal.SIGKILL)
+    assert (await estate.on_disk(login.id)).generation == login.generation
+    next_one = await estate.daemon()
+
+    await asyncio.to_thread(next_one.says, "renewed")
+    saved = await estate.on_disk(login.id)
+    assert saved.generation == login.generation + 1
+    assert saved.tokens is not None
+    assert saved.tokens.refresh is not None
+    assert saved.tokens.refresh.reveal() == estate.vendor.families[0].refresh
+    assert (estate.vendor.counts["renewals"], estate.vendor.counts["reuse_events"]) == (2, 0)
