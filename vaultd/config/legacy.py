@@ -9,7 +9,7 @@ from typing import Any, Final
 
 #: Keys that CLIProxyAPI has after November 2025 and vaultd does not know. `[]` stands for each entry of a list.
 _KEY_ENTRY: Final = (
-    "weight prefix disable-cooling request-retry request-scoped-errors excluded-models alpha-search websockets "
+    "prefix disable-cooling request-retry request-scoped-errors alpha-search websockets "
     "rebuild-mid-system-message cloak fingerprint-profile experimental-cch-signing"
 )
 _MODEL: Final = (
@@ -43,9 +43,8 @@ LATER: Final = {
     "codex-api-key[]": _KEY_ENTRY,
     "codex-api-key[].models[]": _MODEL,
     "openai-compatibility[]": (
-        "disabled prefix support-prompt-cache-key disable-cooling request-retry request-scoped-errors excluded-models"
+        "disabled prefix support-prompt-cache-key disable-cooling request-retry request-scoped-errors"
     ),
-    "openai-compatibility[].api-key-entries[]": "weight",
     "openai-compatibility[].models[]": _MODEL,
 }
 

@@ -23,6 +23,7 @@ Count = Annotated[int, Meta(ge=0)]
 #: `a.b.0`, with `\.` for a dot in a name: at least one step.
 JsonPath = Annotated[str, Meta(pattern=r"[^.\\]")]
 Seconds = Annotated[float, Meta(ge=0)]
+Weight = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
 class QuotaExceeded(_Section, frozen=True, kw_only=True):
@@ -134,12 +135,19 @@ class KeyEntry(_Section, frozen=True, kw_only=True):
     headers: Annotated[dict[str, str], Meta(description="Sent to the vendor, never to a proxy.")] = {}
     models: Annotated[list[Alias], Meta(description="Where given, replaces this credential's default catalogue.")] = []
     priority: Annotated[int, Meta(description="Higher is tried first.")] = 0
+    weight: Annotated[Weight, Meta(description="Its share of the turns among equals; 0 counts as 1.")] = 1
+    max_parallel: Annotated[Count, Meta(description="Requests it may have under way at once; 0 is any number.")] = 0
+    excluded_models: Annotated[
+        list[str], Meta(description="Models it does not serve, as clients name them; `*` stands for any text.")
+    ] = []
 
 
 class CompatKey(_Section, frozen=True, kw_only=True):
     api_key: Annotated[str, Meta(description="The key; empty for an endpoint that asks none.")] = ""
     proxy_url: Annotated[str, Meta(description="Wins over the global `proxy-url`.")] = ""
     priority: Annotated[int, Meta(description="Higher is tried first.")] = 0
+    weight: Annotated[Weight, Meta(description="Its share of the turns among equals; 0 counts as 1.")] = 1
+    max_parallel: Annotated[Count, Meta(description="Requests it may have under way at once; 0 is any number.")] = 0
 
 
 class Compat(_Section, frozen=True, kw_only=True):
@@ -150,6 +158,9 @@ class Compat(_Section, frozen=True, kw_only=True):
     headers: Annotated[dict[str, str], Meta(description="Sent to the vendor, never to a proxy.")] = {}
     api_key_entries: Annotated[list[CompatKey], Meta(description="Its keys; none is one keyless credential.")] = []
     models: Annotated[list[Alias], Meta(description="The models it serves.")] = []
+    excluded_models: Annotated[
+        list[str], Meta(description="Models it does not serve, as clients name them; `*` stands for any text.")
+    ] = []
 
 
 class PayloadModel(_Section, frozen=True, kw_only=True):

@@ -7,7 +7,8 @@ Each tier keeps who of it is ready as the bits of one number, and hears of chang
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import heapq
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final, Literal
 
@@ -18,8 +19,8 @@ Strategy = Literal["round-robin", "fill-first"]
 
 #: The model name is the client's word: above this many cursors all start again from 0, which harms nobody.
 _CURSORS: Final = 10_000
-#: The golden ratio's fraction in 64 bits (Knuth, TAOCP 3, §6.4): its multiples fall into any two parts of a whole as
-#: evenly as any sequence can, however long it goes on.
+#: The golden ratio's fraction in 64 bits (Knuth, TAOCP 3, §6.4): its multiples are spread over a whole as evenly as
+#: those of any number, however many there are.
 _GOLDEN: Final = 0x9E3779B97F4A7C15
 _WORD: Final = (1 << 64) - 1
 #: A weight above this counts as this, as in CLIProxyAPI; below 1 as 1.
@@ -29,7 +30,7 @@ HEAVIEST: Final = 1_000_000
 class Tier:
     """Members of equal standing, and which of them are ready as far as is known here."""
 
-    __slots__ = ("_at", "_ready", "_seen", "_slots", "_state", "_weights", "members")
+    __slots__ = ("_at", "_ready", "_seen", "_shares", "_slots", "_state", "members")
 
     def __init__(self, members: Iterable[Member]) -> None:
         """`members`: sorted by id."""
@@ -39,7 +40,7 @@ class Tier:
         alike = {id(member.variants): member.variants for member in self.members}
         self._slots = {"", *(variant.slot for variants in alike.values() for variant in variants)}
         weights = [min(max(member.weight, 1), HEAVIEST) for member in self.members]
-        self._weights = _Weights(weights) if len(set(weights)) > 1 else None
+        self._shares = _Shares(weights) if len(set(weights)) > 1 else None
         self._state: State | None = None
         self._ready, self._seen = 0, 0
 
@@ -70,79 +71,78 @@ class Tier:
         """
         if strategy == "fill-first":
             return behind(ready, 0)
+        if self._shares is not None:
+            return self._shares.next(ready)
         if len(state.cursors) >= _CURSORS and cursor not in state.cursors:
             state.cursors.clear()
         turns = state.cursors.get(cursor, 0)
-        if self._weights is None:
-            at = behind(ready, turns % len(self.members))
-            state.cursors[cursor] = at + 1
-            return at
-        state.cursors[cursor] = turns + 1
-        return behind(ready, self._weights.at(turns))
+        at = behind(ready, turns % len(self.members))
+        state.cursors[cursor] = at + 1
+        return at
 
     def _set(self, at: int, ready: bool) -> None:
         bit = 1 << at
         if bool(self._ready & bit) is ready:
             return
         self._ready ^= bit
-        if self._weights is not None:
-            self._weights.change(at, ready)
+        if self._shares is not None and ready:
+            self._shares.back(at)
 
     def _look(self, state: State, now: float) -> None:
         """At everybody who may not be ready."""
-        bits, out = bytearray(b"1" * len(self.members)), []
+        bits, out = bytearray(b"1" * len(self.members)), set()
         for credential in state.touched():
             at = self._at.get(credential)
             if at is not None and not state.ready(self.members[at], now):
                 bits[-1 - at] = ord("0")
-                out.append(at)
+                out.add(at)
         self._ready = int(bits, 2)
-        if self._weights is not None:
-            self._weights.restart(out)
+        if self._shares is not None:
+            self._shares.restart(out)
 
 
-class _Weights:
-    """The weights of the ready ones, summed as a binary indexed tree (Fenwick 1994): changed and searched in log n."""
+class _Shares:
+    """Turns by weight: the k-th turn of a member of weight w is due at (k + phase) / w, and whose is due first has his.
 
-    __slots__ = ("_own", "_sums", "_total")
+    While nobody comes or goes each has exactly his weight of every sum of weights' turns, and they are mixed: phases
+    are spread, or a hundred of weight 1 beside one of 1,000 would all come in one row.
+    """
 
-    def __init__(self, own: Sequence[int]) -> None:
-        self._own = own
-        self._sums: list[int] = []
-        self._total = 0
-        self.restart(())
+    __slots__ = ("_due", "_now", "_queued", "_weights")
 
-    def restart(self, out: Iterable[int]) -> None:
+    def __init__(self, weights: Sequence[int]) -> None:
+        self._weights = weights
+        self._now = 0.0
+        self._due: list[tuple[float, int]] = []
+        self._queued = bytearray(len(weights))
+
+    def restart(self, out: Container[int]) -> None:
         """All but those at `out` are ready."""
-        sums = [0, *self._own]
-        for at in out:
-            sums[at + 1] = 0
-        self._total = sum(sums)
-        for at in range(1, len(sums)):
-            above = at + (at & -at)
-            if above < len(sums):
-                sums[above] += sums[at]
-        self._sums = sums
+        ready = [at for at in range(len(self._weights)) if at not in out]
+        self._due = [(self._first(at), at) for at in ready]
+        heapq.heapify(self._due)
+        self._queued = bytearray(len(self._weights))
+        for at in ready:
+            self._queued[at] = 1
 
-    def change(self, at: int, ready: bool) -> None:
-        by = self._own[at] if ready else -self._own[at]
-        self._total += by
-        at += 1
-        while at < len(self._sums):
-            self._sums[at] += by
-            at += at & -at
+    def back(self, at: int) -> None:
+        """It is ready again. Who is not any more is left out when his turn comes."""
+        if not self._queued[at]:
+            self._queued[at] = 1
+            heapq.heappush(self._due, (self._first(at), at))
 
-    def at(self, turn: int) -> int:
-        """Whose turn it is: in any 1,000 turns each has his share to within a hundredth of them all."""
-        left = ((turn * _GOLDEN & _WORD) * self._total) >> 64
-        sums, at = self._sums, 0
-        step = 1 << (len(sums) - 1).bit_length()
-        while step := step >> 1:
-            further = at + step
-            if further < len(sums) and sums[further] <= left:
-                at = further
-                left -= sums[further]
-        return at
+    def next(self, ready: int) -> int:
+        while True:
+            due, at = self._due[0]
+            if ready >> at & 1:
+                self._now = due
+                heapq.heapreplace(self._due, (due + 1 / self._weights[at], at))
+                return at
+            heapq.heappop(self._due)
+            self._queued[at] = 0
+
+    def _first(self, at: int) -> float:
+        return self._now + (((at + 1) * _GOLDEN & _WORD) / (_WORD + 1)) / self._weights[at]
 
 
 def tiers(members: Iterable[Member]) -> tuple[Tier, ...]:

@@ -51,6 +51,11 @@ class Members:
         value = self._values.get(name)
         return None if value is None else bytes(value)
 
+    def span(self, name: str) -> tuple[int, int] | None:
+        """Where in the body the member's value stands, or None."""
+        span = self._spans.get(name)
+        return None if span is None else (span.value, span.end)
+
     def get(self, name: str, default: Any = None) -> Any:
         """The member's value, decoded."""
         value = self._values.get(name)

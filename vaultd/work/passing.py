@@ -28,6 +28,7 @@ from vaultd.work.attempt import House
 from vaultd.work.deadline import Deadline
 from vaultd.work.headers import towards_vendor
 from vaultd.work.routing import usable_now, way_in
+from vaultd.work.session import session_of
 from vaultd.work.verdict import verdict
 
 _log = logging.getLogger("vaultd.relay")
@@ -68,7 +69,7 @@ async def compact(house: House, body: Members, headers: Mapping[str, str]) -> Pa
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise Refusal(400, "bad-request", "`model` is missing: name one of GET /v1/models")
-    plan = planning.plan(house, "openai-responses", model)
+    plan = planning.plan(house, "openai-responses", model, session_of("openai-responses", headers, body))
     edits: dict[str, bytes | None] = (
         {"input": compacting.readable(items, house.seal)} if (items := body.raw("input")) else {}
     )

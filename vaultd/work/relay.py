@@ -24,6 +24,7 @@ from vaultd.work.ask import Ask
 from vaultd.work.attempt import Attempts, Failed, Ready, Whole, is_stream, judged
 from vaultd.work.deliver import Client, folded, streamed, whole
 from vaultd.work.pump import usage_of
+from vaultd.work.session import session_of
 from vaultd.work.silence import Silence
 from vaultd.work.tasks import Tasks
 from vaultd.work.telling import Telling
@@ -132,7 +133,9 @@ class Relay:
 
     async def _rounds(self, ask: Ask, client: Client, story: Story, silence: Silence | None) -> Whole | None:
         """Candidate by candidate, round by round, until one answers or the request itself is at fault."""
-        plan = planning.plan(self._house, ask.format, ask.model)
+        # Counting leaves nothing in a vendor's cache.
+        session = "" if ask.action == "count" else session_of(ask.format, ask.headers, ask.body)
+        plan = planning.plan(self._house, ask.format, ask.model, session)
         understanding = Understanding(ask, self._house.seal)
         last: Failed | None = None
         while True:

@@ -68,6 +68,9 @@ def _key(provider: str, entry: KeyEntry | CompatKey, where: KeyEntry | Compat, k
         key=key,
         settings=Settings(
             priority=entry.priority,
+            weight=entry.weight,
+            parallel=entry.max_parallel,
+            excluded_models=tuple(where.excluded_models),
             proxy_url=Secret(entry.proxy_url) if entry.proxy_url else None,
             base_url=where.base_url,
             headers=where.headers,
