@@ -1,4 +1,4 @@
-"""Three daemons share one folder and one login whose refresh token is single use."""
+"""Several daemons, and commands beside them, share one folder and one login whose refresh token is single use."""
 
 from __future__ import annotations
 
@@ -39,6 +39,42 @@ async def test_sec_42_thirty_requests_over_one_expiry_one_renewal_thirty_answers
         assert {status for status, _ in answers} == {200}
         assert all("one-life" in text for _, text in answers)
         assert vendor.counts["renewals"] == 1
+        assert vendor.counts["reuse_events"] == 0
+
+
+async def test_sec_42_serve_login_and_a_refresh_by_hand_at_once_present_no_spent_token_and_all_are_answered(
+    home: dict[str, str], planted: Callable[[Path], Path]
+) -> None:
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(Sandbox())
+        person = await stack.enter_async_context(aiohttp.ClientSession())
+        config = planted(Path(home["XDG_CONFIG_HOME"]) / "vaultd" / "config.yaml")
+        config.parent.mkdir(parents=True, mode=0o700)
+        config.write_text(json.dumps({"api-keys": [KEY], "providers": sandbox.overlay()}))
+        config.chmod(0o600)
+        await sign_in(home, person)
+        daemons = [await serve(home, person, stack) for _ in range(2)]
+        vendor = sandbox["codex"]
+        # A command of an environment in which no daemon's socket is to be found works on the folder itself.
+        alone = home | {"XDG_RUNTIME_DIR": home["TMPDIR"]}
+
+        vendor.expire()
+        by_hand = await run(alone, "credentials", "refresh", "codex-codex@example.com", "--config", str(config))
+        asked = (ask(person, daemons[n % 2]) for n in range(20))
+        *answers, _, refreshed = await asyncio.gather(*asked, sign_in(home, person), by_hand.communicate())
+
+        assert {status for status, _ in answers} == {200}
+        assert by_hand.returncode == 0, refreshed
+        assert vendor.counts["requests:token"] == vendor.counts["sign_ins"] + vendor.counts["renewals"]  # none refused
+        assert vendor.counts["reuse_events"] == 0
+        assert vendor.families[-1].alive
+
+        renewals = vendor.counts["renewals"]
+        vendor.expire()
+        again = await asyncio.gather(*(ask(person, daemons[n % 2]) for n in range(20)))
+
+        assert {status for status, _ in again} == {200}
+        assert vendor.counts["renewals"] == renewals + 1
         assert vendor.counts["reuse_events"] == 0
 
 
