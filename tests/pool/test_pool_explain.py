@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from vaultd.catalog.manifest import Api, Model, Provider
 from vaultd.pool import explain
-from vaultd.pool.state import Member, Outcome, State
+from vaultd.pool.state import Member, Outcome, State, Variant
 from vaultd.secret import Secret
 from vaultd.vault.credential import Credential, DeadLogin, Settings
 
@@ -76,12 +78,54 @@ def test_a_refused_credential_cools_for_everything() -> None:
     ]
 
 
-def test_credentials_are_told_by_id_and_each_cause_has_words() -> None:
+def test_credentials_are_told_by_id() -> None:
     assert said(credential("b"), credential("a")) == ["a: available", "b: available"]
-    causes = {status: explain.cause(status) for status in (0, 402, 403, 502)}
-    assert causes == {
-        0: "the vendor did not answer",
-        402: "the account has no credit (402)",
-        403: "the vendor forbade it (403)",
-        502: "the vendor failed (502)",
-    }
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "words", "action"),
+    [
+        (Outcome(0), "cooling", "the vendor did not answer", "wait"),
+        (Outcome(402), "no-credit", "the account has no credit (402)", "top up the account at the vendor"),
+        (Outcome(403), "forbidden", "the vendor forbade it (403)", "look at the account at the vendor"),
+        (Outcome(429, 60, "5-hour limit"), "cooling", "rate limited (429): 5-hour limit", "wait"),
+        (Outcome(502), "cooling", "the vendor failed (502)", "wait"),
+        (
+            Outcome(404, why="only for plan Max", own=True),
+            "model-not-allowed",
+            "the account may not use it (404): only for plan Max",
+            "vaultd credentials set codex-a --exclude-model gpt-5",
+        ),
+    ],
+)
+def test_each_cause_has_a_code_words_and_an_action(outcome: Outcome, code: str, words: str, action: str) -> None:
+    state = State()
+    state.report(Member("codex-a", CODEX, Model(id="gpt-5")), outcome, NOW, longest=1e9)
+    rows = explain.standings([credential()], {"codex"}, state, now=NOW, wall=WALL, unrenewed={})
+    assert [(row.code, row.reason, row.action) for row in rows if row.model] == [(code, words, action)]
+
+
+def test_each_project_of_a_model_rests_by_itself() -> None:
+    state, model = State(), Model(id="gemini-2.5-pro")
+    both = (Variant(model, "x"), Variant(model, "y"))
+    member = Member("codex-a", CODEX, model, variants=both)
+    state.report(member, Outcome(429, 60), NOW, longest=1e9, variant=both[1])
+    assert said(credential(), state=state) == [
+        "codex-a: available",
+        "codex-a: cooling for gemini-2.5-pro in y until 2026-01-02T03:05:05Z: rate limited (429) (wait)",
+    ]
+
+
+def test_a_renewal_that_never_ended_is_told_until_something_worse_is() -> None:
+    rows = [
+        explain.standings([credential()], {"codex"}, State(), now=NOW, wall=WALL, unrenewed=why, unsettled={"codex-a"})
+        for why in ({}, {"codex-a": "the vendor answered 503"})
+    ]
+    assert [row.code for (row,) in rows] == ["interrupted-renewal", "renewal-failing"]
+
+
+def test_a_refused_key_of_the_configuration_is_mended_there() -> None:
+    state = State()
+    state.report(Member("k", CODEX, Model(id="gpt-5")), Outcome(401), NOW, longest=1e9)
+    (line,) = said(credential("k", kind="key", key=Secret("sk-CANARY"), source="config"), state=state)
+    assert line.endswith("(edit the key of codex in the configuration)")

@@ -132,11 +132,11 @@ def standing(facts: Facts, providers: Container[str]) -> Standing:
 def _renewing_badly(own: Standing, why: str, *, unsettled: bool) -> Standing:
     """A credential that can serve now, and what may end that."""
     action = f"vaultd credentials refresh {own.credential}"
+    if why:  # which may have left an outcome unknown, and says how
+        return replace(own, reason=f"its renewal fails: {why}", action=action, code="renewal-failing")
     if unsettled:
         reason = "its last renewal was begun and never ended, so its outcome is unknown"
         return replace(own, reason=reason, action=action, code="interrupted-renewal")
-    if why:
-        return replace(own, reason=f"its renewal fails: {why}", action=action, code="renewal-failing")
     return own
 
 

@@ -41,8 +41,8 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        """One line for a terminal. What is said may begin with the subject, or speak of it in other words."""
-        named = not self.subject or self.subject in self.says
+        """One line for a terminal, with the subject where what is said does not name it; a file is named by its name."""
+        named = self.subject.rpartition("/")[2] in self.says
         return f"{self.says if named else f'{self.subject}: {self.says}'} ({self.action})"
 
 

@@ -28,10 +28,10 @@ of fault and stays what it is; it may stand in several rows, for several subject
 The table's action is the general one; a row names the command with its own credential, file or provider.
 
 A start that fails (exit 78) is told by `doctor` in a single row. The codes marked with a bell are told without asking:
-in the log and to `alerts.webhook-url`, once when the fault is new and once when it is mended. A daemon looks each minute
-and whenever a credential changes; the metric `vaultd_faults{code}` counts what it found. What it told it knows by heart
-only: after a restart it tells again what still stands. Of many faults of one code three are told one by one and the
-others as one.
+in the log and to `alerts.webhook-url`, once when the fault is new and once when it is mended. A daemon looks each
+minute and whenever a credential changes; the metric `vaultd_faults{code}` counts what it found. What it told it knows
+by heart only: after a restart it tells again what still stands. Of many faults of one code three are told one by one
+and the others as one.
 """
 
 
