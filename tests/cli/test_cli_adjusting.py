@@ -97,3 +97,18 @@ def test_a_daemon_takes_it_up_at_once(adding: Person, serves: Callable[..., Daem
     assert (status, told["data"]) == (200, [])
     adding.types("credentials", "set", WORK, "--exclude-model", "")
     assert daemon.asked("/v1/models", key)[1]["data"]
+
+
+def test_a_file_that_was_rolled_back_is_used_again_on_a_persons_word(adding: Person) -> None:
+    file = adding.auth_dir / f"{WORK}.json"
+    backup = file.read_bytes()
+    adding.types("credentials", "set", WORK, "--priority", "9")
+    file.write_bytes(backup)
+    listed = adding.types("credentials", "list", "--json").json
+    assert listed["data"] == [] and "rolled back" in listed["refused"][0]["reason"]
+    assert f"vaultd credentials accept {WORK}" in listed["refused"][0]["action"]
+    done = adding.types("credentials", "accept", WORK)
+    assert (done.code, done.out) == (0, f"accepted: {WORK}\n"), done.err
+    assert shown(adding) == USUAL
+    done = adding.types("credentials", "accept", WORK)
+    assert done.code == 78 and "nothing to accept" in done.err

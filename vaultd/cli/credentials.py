@@ -15,6 +15,8 @@ from vaultd.errors import Misconfigured
 
 #: What `credentials import` reads: CLIProxyAPI's largest token file has 8 kB, a sealed one of ours ends at 48 KiB.
 _FILE_LIMIT = 64 * 1024
+#: So many models are named where a table has one line for a credential; `credentials show` has them all.
+_NAMED = 2
 #: SEC-53: whoever imports must know what happens to the other program.
 TAKE_OVER = (
     "Taken over: vaultd renews these logins from now on. Most vendors let a refresh token be used once, so the other "
@@ -138,6 +140,15 @@ def disable(ctx: click.Context, credential: str) -> None:
 @credentials.command()
 @click.argument("credential")
 @click.pass_context
+def accept(ctx: click.Context, credential: str) -> None:
+    """Use a file again that was rolled back (restored from a backup). Where its tokens are spent, the vendor may end
+    the login when they are presented; `vaultd login` is the safe way."""
+    terminal.out(f"accepted: {ask(ctx, 'credentials.accept', {'id': credential})['id']}")
+
+
+@credentials.command()
+@click.argument("credential")
+@click.pass_context
 def remove(ctx: click.Context, credential: str) -> None:
     """Forget a credential here. The vendor is not told: see `vaultd logout --everywhere`."""
     terminal.out(f"removed: {ask(ctx, 'credentials.remove', {'id': credential})['id']}")
@@ -243,11 +254,13 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _state(row: Mapping[str, Any]) -> str:
-    words = row["state"] + (f" until {row['until']}" if row["until"] else "")
+    words = str(row["state"]) + (f" until {row['until']}" if row["until"] else "")
     if row["state"] == "available" and row["reason"]:
         words += f"; {row['reason']}"
-    models = ", ".join(cooling["model"] for cooling in row["cooling"])
-    return f"{words}; cooling for {models}" if models else words
+    rests = sorted(row["cooling"], key=lambda rest: str(rest["until"]))
+    for rest in rests[:_NAMED]:
+        words += f"; cooling for {rest['model']} until {rest['until']}: {rest['reason']}"
+    return words + (f"; and for {len(rests) - _NAMED} more" if len(rests) > _NAMED else "")
 
 
 def _expires(seconds: int | None) -> str:

@@ -23,6 +23,7 @@ VERBS: Final[dict[str, Verb]] = {
     "credentials.add": credentials.add,
     "credentials.refresh": credentials.refresh,
     "credentials.set": credentials.set_,
+    "credentials.accept": credentials.accept,
     "credentials.enable": credentials.enable,
     "credentials.disable": credentials.disable,
     "credentials.remove": credentials.remove,
