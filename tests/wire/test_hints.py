@@ -135,7 +135,7 @@ SAID: list[tuple[str, dict[str, str], bytes, Hint]] = [
     (
         "a window's name for the body's time",
         codex(primary=("100", "300", "1200")),
-        error(type="rate", resets_in_seconds=1201),
+        error(type="usage_limit_reached", resets_in_seconds=1201),
         Hint(1201, "5-hour limit"),
     ),
     (

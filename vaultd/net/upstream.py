@@ -64,6 +64,17 @@ class Answer:
             size += len(piece)
         return b"".join(pieces), False
 
+    async def peek(self, limit: int) -> bytes:
+        """As much of the body as `whole` would give; `read` begins with it all the same."""
+        body, _ = await self.whole(limit)
+        seen, read = [body], self.read
+
+        async def again() -> bytes:
+            return seen.pop() if seen else await read()
+
+        self.read = again
+        return body
+
     def break_off(self, reason: VaultdError) -> None:
         """A pending or the next `read` raises `reason`."""
         self._content.set_exception(reason)

@@ -38,6 +38,8 @@ _SECONDS: Final[Mapping[str, float]] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3
 _SAID: Final = re.compile(r"(?:reset after|retry in|try again in) ((?:\d{1,9}(?:\.\d{1,9})?(?:ms|[dhms])){1,5})")
 #: Anthropic's windows of a subscription: `5h`, `7d`, `7d_opus`. `overage` is none: its status says what may be bought.
 _UNIFIED: Final = re.compile(r"anthropic-ratelimit-unified-(\d{1,3}[hd])(?:_([a-z0-9_]{1,20}))?-status")
+#: Which one is not said.
+_SOME_LIMIT: Final = "usage limit"
 _CLAIMS: Final[Mapping[str, str]] = {"five_hour": "5-hour limit", "seven_day": "weekly limit"}
 
 
@@ -68,9 +70,10 @@ def _chosen(said: list[tuple[float | None, str]]) -> Hint | None:
     hints = [Hint(seconds, why) for seconds, why in said if seconds is not None and _sound(seconds)]
     if not hints:
         return None
-    longest = max(hints, key=lambda hint: hint.seconds)
-    same = (hint for hint in hints if hint.why and hint.seconds >= longest.seconds - _MARGIN)
-    return Hint(longest.seconds, longest.why or max(same, key=lambda hint: hint.seconds, default=longest).why)
+    longest = max(hint.seconds for hint in hints)
+    same = [hint for hint in hints if hint.seconds >= longest - _MARGIN]
+    name = max(same, key=lambda hint: (hint.why not in {"", _SOME_LIMIT}, hint.why != "", hint.seconds))
+    return Hint(longest, name.why)
 
 
 def _sound(seconds: float) -> bool:
@@ -103,7 +106,7 @@ def _unified(headers: Mapping[str, str], wall: float) -> _Said:
         yield _until(headers.get(name.removesuffix("status") + "reset"), wall), _window(found[1], found[2])
     if not headers.get(f"{prefix}-status", "rejected").startswith("allowed"):
         claim = headers.get(f"{prefix}-representative-claim", "")
-        why = next((words for start, words in _CLAIMS.items() if claim.startswith(start)), "usage limit")
+        why = next((words for start, words in _CLAIMS.items() if claim.startswith(start)), _SOME_LIMIT)
         reset = _until(headers.get(f"{prefix}-reset"), wall)
         yield reset, "" if refusing else why
 
@@ -139,7 +142,7 @@ def _openai(headers: Mapping[str, str], _wall: float) -> _Said:
 def _told(body: bytes, wall: float) -> _Said:
     """Codex's `resets_at` and `resets_in_seconds`, Google's RetryInfo, and what stands in words."""
     error = fault.error_of(body)
-    why = "usage limit" if error.get("type") == "usage_limit_reached" else ""
+    why = _SOME_LIMIT if error.get("type") == "usage_limit_reached" else ""
     yield _number(error.get("resets_in_seconds")), why
     yield _until(error.get("resets_at"), wall), why
     details = error.get("details")
@@ -222,7 +225,7 @@ def _window(length: str, model: str | None) -> str:
 
 def _of_minutes(minutes: float | None) -> str:
     if not minutes or minutes < 1:
-        return "usage limit"
+        return _SOME_LIMIT
     if minutes == 7 * 1440:
         return "weekly limit"
     if minutes % 1440 == 0:

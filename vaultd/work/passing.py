@@ -85,21 +85,25 @@ async def compact(house: House, body: Members, headers: Mapping[str, str]) -> Pa
             last = await _asked(house, candidate.provider, candidate.credential, errand)
             if isinstance(last, Passed):
                 last = Passed(last.answer, last.provider, held.pop_all())
-        outcome = _outcome(house, candidate.provider, last)
+        outcome = await _outcome(house, candidate.provider, last)
         plan.report(candidate, outcome)
         if not outcome.passes_on:
             break
     return None if last is None else await _told(last)
 
 
-def _outcome(house: House, provider: Provider, last: Refusal | Passed) -> Outcome:
-    """By the head alone: what is passed on is not read."""
+async def _outcome(house: House, provider: Provider, last: Refusal | Passed) -> Outcome:
+    """Of a good answer the head is enough, and no more of it is read."""
     if isinstance(last, Refusal):
         return NETWORK
     answer = last.answer
     if answer.status < 400:
         return OK if answer.status < 300 else Outcome(502)
-    return verdict(provider, answer.status, answer.headers, b"", wall=house.clock.now())
+    try:
+        body = await answer.peek(_ERROR_LIMIT)
+    except BROKEN:
+        body = b""
+    return verdict(provider, answer.status, answer.headers, body, wall=house.clock.now())
 
 
 async def pass_on(house: House, errand: Errand) -> Passed:
