@@ -45,6 +45,8 @@ _log = logging.getLogger("vaultd.house")
 
 #: What a reload may find wrong.
 _READING = frozenset({"config-invalid", "config-missing", "config-unreadable", "manifest-invalid", "client-key-public"})
+#: systemd kills after 90 s (TimeoutStopSec), of which streams may take 32 before this and the keeper 5 after it.
+_SAVE_SECONDS = 45.0
 #: What only a start can change; a reload that changes it says so.
 _AT_START = ("host", "port", "tls", "auth_dir", "vault")
 
@@ -108,6 +110,7 @@ class House:
         )
         self._tasks.start("follow files", following)
         self._tasks.start("renew", self.renewer.forever())
+        self._tasks.start("save", self.owner.keep_saving(self.clock))
         self._tasks.start("remember the pool", self.memory.forever())
         self.alerts = Alerts(
             self, lambda: quick(self), self.client.send, lambda reason: self._trouble("webhook-failing", reason)
@@ -159,8 +162,19 @@ class House:
         if self._eye is not None:
             self._eye.close()
         await self.renewer.drain()
+        if self.daemon is not None:
+            await self._save()
         await self.keeper.close()
         await self.client.close()
+
+    async def _save(self) -> None:
+        """A new token in memory alone keeps the house open for a while (SEC-46); the keeper goes on after it."""
+        for id_ in self.owner.unsaved():
+            _log.warning("not ending yet: this is still to be saved", extra={"credential": id_})
+        deadline = self.clock.boot() + _SAVE_SECONDS
+        while self.owner.unsaved() and self.clock.boot() < deadline:
+            await self.owner.retry()
+            await self.clock.sleep(1.0)
 
     def secrets(self) -> Iterator[Secret]:
         """Every secret in memory, for the log to leave out."""
@@ -221,7 +235,7 @@ async def build(
     await clients.rescan()
     clients.with_config_keys(config.api_keys)
     client, metrics = Client(config.proxy_url), Metrics()
-    keeper = Keeper(owner, keyring, lambda: house.config.proxy_url, quiet=not for_daemon)
+    keeper = Keeper(owner, keyring, places, lambda: house.config.proxy_url, quiet=not for_daemon)
     # The keeper lives by the machine's clock: who brings another renews by it, in here.
     renew_ = keeper if clock is None else partial(renew, owner, send=client.send, clock=clock)
     clock = clock or SystemClock()

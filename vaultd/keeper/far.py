@@ -13,6 +13,7 @@ import signal
 import socket
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from joserfc.jwk import OctKey
 
@@ -33,12 +34,20 @@ from vaultd.work.tasks import Tasks
 _log = logging.getLogger("vaultd.keeper")
 
 
+#: After that a sealed copy lies in the emergency folder, if anything could be written anywhere, and the next start of a
+#: daemon takes it up. Without one it is the only hope of a login.
+_SAVING_SECONDS: Final = 600.0
+#: The owner tries once a second.
+_LOOK_SECONDS: Final = 0.5
+
+
 def keep(fd: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     logs.set_up(debug=False)
     # While the daemon lives it tells of every renewal; here only what it cannot know is said.
     logging.getLogger("vaultd").setLevel(logging.WARNING)
+    logging.getLogger("vaultd.vault").setLevel(logging.INFO)  # a commit is told by whoever commits
     asyncio.run(_keep(socket.socket(fileno=fd)))
 
 
@@ -65,11 +74,12 @@ class Far:
         if hello.version != __version__:
             raise Misconfigured(
                 f"vaultd was replaced while it ran ({hello.version} by {__version__}): restart it",
-                code="restart-needed",
+                code="config-restart",
             )
         keyring = Keyring.open_or_create(Path(hello.folder), _root(hello))
         self._keyring = keyring
-        self._owner = Owner(keyring.credentials, keyring)
+        state_dir, emergency = Path(hello.state_dir), [Path(place) for place in hello.emergency]
+        self._owner = Owner(keyring.credentials, keyring, state_dir=state_dir, emergency=emergency)
         self._client = Client()
         self._clock = SystemClock()
         self._writer = writer
@@ -78,6 +88,7 @@ class Far:
     async def serve(self, reader: asyncio.StreamReader) -> None:
         orders: set[asyncio.Task[None]] = set()
         await self._say(Ready())
+        self._tasks.start("save", self._owner.keep_saving(self._clock))
         while (body := await read(reader)) is not None:
             ask = from_near.decode(body)
             assert isinstance(ask, Ask)
@@ -85,6 +96,7 @@ class Far:
             orders.add(order)
             order.add_done_callback(orders.discard)
         await asyncio.gather(*orders, return_exceptions=True)
+        await self._saved()
         await self._tasks.close()
         await self._client.close()
 
@@ -103,7 +115,10 @@ class Far:
 
     async def _renewed(self, ask: Ask) -> Done:
         order = ask.order
-        renewal = await renew(self._owner, order, send=partial(self._send, ask.proxy), clock=self._clock)
+        try:
+            renewal = await renew(self._owner, order, send=partial(self._send, ask.proxy), clock=self._clock)
+        finally:
+            self._owner.forget(order.id)
         credential = renewal.credential
         return Done(
             n=ask.n,
@@ -111,8 +126,17 @@ class Far:
             generation=credential.generation,
             asked_at=renewal.asked_at,
             skew=renewal.skew,
-            unsaved=self._owner.troubles().get(order.id, ""),
+            unsaved=self._owner.troubles().get(order.id, "") if order.id in self._owner.unsaved() else "",
         )
+
+    async def _saved(self) -> None:
+        """Until all is, or for as long as that may take a person who is called to a full disk."""
+        for id_, reason in self._owner.troubles().items():
+            told = {"credential": id_, "reason": reason}
+            _log.warning("the daemon has ended, and this is still to be saved", extra=told)
+        deadline = self._clock.boot() + _SAVING_SECONDS
+        while self._owner.unsaved() and self._clock.boot() < deadline:
+            await self._clock.sleep(_LOOK_SECONDS)
 
     async def _send(self, configured: str, effect: Send, *, proxy: str | None = None) -> Reply:
         return await self._client.send(effect, proxy=configured if proxy is None else proxy)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from vaultd.errors import ProtocolError, TryLater, VaultdError, revived
-from vaultd.keeper.messages import Ask, Done, Failed, Hello, News, Ready, framed, from_far, read
+from vaultd.keeper.messages import Ask, Done, Failed, Hello, Ready, framed, from_far, read
 from vaultd.work.renewal import Order, Renewal
 from vaultd.work.tasks import Tasks
 
@@ -38,15 +38,14 @@ class Process(Protocol):
 
 @dataclass(eq=False)
 class Line:
-    """`taken` makes known here what the keeper did, before whoever ordered it hears; `news` what it saved since."""
+    """`taken` makes known here what the keeper did, before whoever ordered it hears."""
 
     process: Process
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     #: The root key it was given, by its id.
     root: str
-    taken: Callable[[str, Done | Failed], Awaitable[Outcome]]
-    news: Callable[[str], Coroutine[Any, Any, None]]
+    taken: Callable[[str, Done | Failed], Outcome]
     open: bool = True
     _flights: dict[int, tuple[str, asyncio.Future[Outcome]]] = field(default_factory=dict)
     _last: int = 0
@@ -125,16 +124,12 @@ class Line:
                 outcome.set_result(_broken(id_))
         self._flights.clear()
 
-    def _heard(self, message: Ready | Done | Failed | News) -> None:
-        match message:
-            case Done() | Failed() if message.n in self._flights:
-                self._tasks.start("take an answer", self._take(message, *self._flights.pop(message.n)))
-            case News():
-                self._tasks.start("take news", self.news(message.saved))
-
-    async def _take(self, message: Done | Failed, id_: str, outcome: asyncio.Future[Outcome]) -> None:
+    def _heard(self, message: Ready | Done | Failed) -> None:
+        if isinstance(message, Ready) or message.n not in self._flights:
+            return  # who ordered it was told that it hangs
+        id_, outcome = self._flights.pop(message.n)
         try:
-            result = await self.taken(id_, message)
+            result = self.taken(id_, message)
         except VaultdError as error:
             result = error
         if not outcome.done():

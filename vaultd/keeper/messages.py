@@ -1,7 +1,7 @@
 """What daemon and keeper say to each other: JSON with its length before it, over a socket pair that nobody else holds.
 
     near → far   hello, then any number of orders
-    far → near   ready (or why not), then an answer or an error to each order, and news unasked
+    far → near   ready (or why not), then an answer or an error to each order
 
 The root key and, where it could not be saved, a credential travel in here. So no message shows itself.
 """
@@ -30,10 +30,15 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hello(_Message, frozen=True, tag="hello"):
-    """Whose keeper this is. `key_file`: where the root key can be read again after a `rekey`, if anywhere."""
+    """Whose keeper this is. `key_file`: where the root key can be read again after a `rekey`, if anywhere.
+
+    `state_dir`, `emergency`: as `vault.owner.Owner` takes them.
+    """
 
     version: str
     folder: str
+    state_dir: str
+    emergency: list[str]
     root: dict[str, Any]
     source: str
     key_file: str | None = None
@@ -69,14 +74,8 @@ class Failed(_Message, frozen=True, tag="error"):
     error: dict[str, Any]
 
 
-class News(_Message, frozen=True, tag="news"):
-    """What was unsaved is on disk now, or was left to somebody else's newer one."""
-
-    saved: str
-
-
 FromNear = Hello | Ask
-FromFar = Ready | Done | Failed | News
+FromFar = Ready | Done | Failed
 
 from_near: Final = msgspec.json.Decoder(FromNear)
 from_far: Final = msgspec.json.Decoder(FromFar)

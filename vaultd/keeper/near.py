@@ -19,6 +19,7 @@ from functools import partial
 from typing import Final
 
 from vaultd import __version__
+from vaultd.config.places import Places
 from vaultd.errors import TryLater, VaultdError, revived
 from vaultd.keeper.line import Line, Process
 from vaultd.keeper.messages import Done, Failed, Hello
@@ -45,9 +46,12 @@ _ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH"
 class Keeper:
     """Renews in another process. `proxy` is asked with each order; `quiet`: nobody reads its log (a command)."""
 
-    def __init__(self, owner: Owner, keyring: Keyring, proxy: Callable[[], str], *, quiet: bool) -> None:
+    def __init__(
+        self, owner: Owner, keyring: Keyring, places: Places, proxy: Callable[[], str], *, quiet: bool
+    ) -> None:
         self._owner = owner
         self._keyring = keyring
+        self._places = places
         self._proxy = proxy
         #: Its end of the socket → the process that has it. Called in a worker thread.
         self.spawn: Callable[[socket.socket], Process] = partial(_spawn, quiet=quiet)
@@ -115,40 +119,32 @@ class Keeper:
         with theirs:
             process = await asyncio.to_thread(self.spawn, theirs)
         reader, writer = await asyncio.open_unix_connection(sock=ours)
-        line = Line(process, reader, writer, str(root.key.kid), self._take, self._news)
+        line = Line(process, reader, writer, str(root.key.kid), self._take)
         hello = Hello(
             version=__version__,
             folder=str(self._keyring.credentials.folder.absolute()),
+            state_dir=str(self._places.state_dir.absolute()),
+            emergency=[str(place.absolute()) for place in self._places.emergency],
             root=root.key.as_dict(private=True),
             source=root.source,
             key_file=str(root.file.absolute()) if root.file else None,
         )
-        await line.greet(hello)
+        try:
+            await line.greet(hello)
+        except BaseException:
+            self._let_go(line)
+            raise
         return line
 
-    async def _take(self, id: str, told: Done | Failed) -> Renewal | VaultdError:  # noqa: A002
+    def _take(self, id: str, told: Done | Failed) -> Renewal | VaultdError:  # noqa: A002
         """Makes what the keeper did known here."""
+        known = self._owner.reread(id)
         if isinstance(told, Failed):
-            await self._reread(id)
             return revived(told.error)
         credential = Credential.from_plain(told.plain, id=id, generation=told.generation)
-        if not told.unsaved:
-            await self._reread(id)
-        known = self._owner.get(id)
-        if told.unsaved or known is None or known.generation < credential.generation:
-            known = await self._hold(credential, told.unsaved)
-        return Renewal(known, told.asked_at, told.skew)
-
-    async def _news(self, id: str) -> None:  # noqa: A002
-        await self._reread(id)
-
-    async def _reread(self, id: str) -> None:  # noqa: A002
-        async with self._owner.leased(id):
-            pass
-
-    async def _hold(self, credential: Credential, reason: str) -> Credential:
-        async with self._owner.leased(credential.id) as lease:
-            return await lease.put(credential)
+        if told.unsaved or known is None or known.mark < credential.mark:
+            self._owner.hold(credential, told.unsaved or "saved by the keeper, and not to be read here: see the folder")
+        return Renewal(self._owner.get(id) or credential, told.asked_at, told.skew)
 
 
 def _spawn(theirs: socket.socket, *, quiet: bool) -> subprocess.Popen[bytes]:

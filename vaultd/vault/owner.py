@@ -223,6 +223,14 @@ class Owner:
                 self._publish([id])
         return self.get(id)
 
+    def forget(self, id: str) -> None:  # noqa: A002  - the house's word for it
+        """Lets go of what was read of one, but of what waits to be saved: for a process that is asked about one after
+        the other, and is to stay small. Its next lease reads it again."""
+        if id not in self._pending.values and not (id in self._locks and self._locks[id].locked()):
+            self._acquit(id)
+            self._drop(id)
+            self._publish([id])
+
     def hold(self, credential: Credential, why: str) -> None:
         """Takes in hand what another process could not commit."""
         waiting = self._pending.values.get(credential.id)
