@@ -192,7 +192,8 @@ class Renewer:
             return Turn(vendor, max(life.due, standing.earliest), life.stale, failures=standing.failures)
         # An intent older than our own renewal is news that has not come through yet.
         when = max(standing.not_before, standing.forcible)
-        return Turn(vendor, when, life.stale, urgent=standing.failures < URGENT, failures=standing.failures)
+        urgent = (standing.unknown or standing.failures) < URGENT
+        return Turn(vendor, when, life.stale, urgent=urgent, failures=standing.failures)
 
     def _look_at_clocks(self) -> bool:
         """True after the wall clock was set: then all that was judged by it is judged anew (SEC-51)."""
