@@ -110,12 +110,16 @@ def look(fds: list[int], args: dict[str, Any]) -> int:
 
     with socket.socket(fileno=fds[0]) as control:
         found = asyncio.run(work())
-        home = Path(args["env"]["HOME"])
-        left = [str(Path(at, name).relative_to(home)) for at, _, names in os.walk(home) for name in names]
-        control.send(
-            json.dumps({"said": "found", "left": [name for name in left if name.endswith(".tmp")]} | found).encode()
-        )
+        control.send(json.dumps({"said": "found", "left": _left(Path(args["env"]["HOME"]))} | found).encode())
     return 0
+
+
+def _left(home: Path) -> list[str]:
+    """What should not outlive a start: temporary files, emergency copies."""
+    files = [Path(at, name).relative_to(home) for at, _, names in os.walk(home) for name in names]
+    return [
+        str(file) for file in files if file.suffix == ".tmp" or ("emergency" in file.parts and file.suffix == ".json")
+    ]
 
 
 KINDS: dict[str, Kind] = {"commit": commit, "look": look}

@@ -14,12 +14,12 @@ from vaultd.sandbox import Sandbox
 
 
 def environment(home: Path) -> dict[str, str]:
-    return {
+    ours = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    return ours | {
         "HOME": str(home),
         "XDG_CONFIG_HOME": str(home / "config"),
         "XDG_STATE_HOME": str(home / "state"),
         "XDG_RUNTIME_DIR": str(home / "run"),
-        "PATH": os.environ["PATH"],
         "LANG": "C.UTF-8",
     }
 

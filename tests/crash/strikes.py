@@ -167,7 +167,8 @@ def _judged(strike: Strike, struck: bool, said: list[dict[str, Any]], found: dic
         wrong.append(f"found generation {found['generation']}, refused {found['refused']}")
     if old and sent and not found["unsettled"]:
         wrong.append("the vendor was asked, and nothing says so")
-    if old and done is not None:
+    # Where every disk fails from there on, memory is all there is; it says so, and the intent stands.
+    if old and done is not None and not (strike.ever and done["troubles"]):
         wrong.append(f"acknowledged ({done}) and lost")
     if found["left"]:
         wrong.append(f"left over: {found['left']}")
