@@ -82,6 +82,20 @@ def about(path: Path) -> dict[str, Any] | None:
     return answer if status == 200 and isinstance(answer.get("folder"), str) else None
 
 
+def hangs(path: Path) -> bool:
+    """True where somebody has the socket and does not say who he is: a daemon that is stopped, or stuck."""
+    connection = _UnixConnection(path, _ABOUT_SECONDS)
+    try:
+        connection.connect()
+    except TimeoutError:  # its backlog is full
+        return True
+    except OSError:
+        return False
+    finally:
+        connection.close()
+    return about(path) is None
+
+
 def call(path: Path, verb: str, args: Mapping[str, Any]) -> Any:
     """Asks the daemon for a verb. Raises the same class of error that the verb raised."""
     body = json.dumps(dict(args)).encode()

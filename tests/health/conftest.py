@@ -1,0 +1,41 @@
+"""Healthy homes, copied from one that was made once: a fault is what a test then does to its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from homes import made, moved
+from shell import Daemon, Person
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which nothing is wrong but that no daemon runs."""
+    home = tmp_path_factory.mktemp("healthy")
+    asyncio.run(made(home))
+    return home
+
+
+@pytest.fixture
+def person(home: dict[str, str], template: Path) -> Person:
+    shutil.copytree(template, home["HOME"], symlinks=True, dirs_exist_ok=True)
+    moved(Person(home))
+    return Person(home)
+
+
+@pytest.fixture
+def serves() -> Iterator[Callable[..., Daemon]]:
+    """`serves(person)` starts a daemon that ends with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def start(person: Person, *words: str) -> Daemon:
+            daemon = Daemon(person, *words)
+            stack.callback(daemon.ends)
+            return daemon
+
+        yield start
