@@ -1,11 +1,15 @@
-"""A disk that is full, for the block that runs in it."""
+"""Disks that are full, for the block that runs in it, or that fail as a test says."""
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from vaultd.vault.store.files import FileStore, Stamp
 
 
 @contextmanager
@@ -18,3 +22,40 @@ def a_full_disk() -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, before)
+
+
+@contextmanager
+def in_the_way(path: Path) -> Iterator[None]:
+    """A folder stands where a file should: it can be neither read nor replaced. The file is back afterwards."""
+    aside = path.with_name(f"{path.name}.aside")
+    if path.exists():
+        path.rename(aside)
+    path.mkdir(mode=0o700, parents=True)
+    try:
+        yield
+    finally:
+        path.rmdir()
+        if aside.exists():
+            aside.rename(path)
+
+
+class SickStore(FileStore):
+    """A folder on a disk that fails, as `sick` says: an errno of each commit, or of the sync that ends one."""
+
+    sick: int = 0
+    unsynced: int = 0
+
+    def commit(self, name: str, data: bytes) -> Stamp:
+        if self.sick:
+            raise OSError(self.sick, os.strerror(self.sick))
+        stamp = super().commit(name, data)
+        self._fail_to_sync()
+        return stamp
+
+    def sync(self) -> None:
+        self._fail_to_sync()
+        super().sync()
+
+    def _fail_to_sync(self) -> None:
+        if self.unsynced:
+            raise OSError(self.unsynced, os.strerror(self.unsynced))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from disks import SickStore
 
 from vaultd.vault import rootkey
 from vaultd.vault.keyring import Keyring
@@ -41,3 +42,16 @@ def keyring(open_keyring: Callable[[], Keyring]) -> Keyring:
 @pytest.fixture
 def owner(keyring: Keyring) -> Owner:
     return Owner(keyring.credentials, keyring)
+
+
+@pytest.fixture
+def process(open_keyring: Callable[[], Keyring], tmp_path: Path) -> Callable[[], Owner]:
+    """Another process's owner, as the house builds it: own keyring, descriptors and memory, the same machine."""
+
+    def started() -> Owner:
+        keyring = open_keyring()
+        places = [tmp_path / "run" / "emergency", tmp_path / "state" / "emergency"]
+        store = SickStore(keyring.credentials.folder)
+        return Owner(store, keyring, state_dir=tmp_path / "state", emergency=places)
+
+    return started

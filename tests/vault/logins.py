@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vaultd.oauth.tokens import Account, Tokens
 from vaultd.secret import Secret
 from vaultd.vault.credential import Credential
+from vaultd.vault.owner import Owner
 
 
 def login(
@@ -21,3 +24,16 @@ def login(
         account=Account(person=person, account=account, email=email),
         created_at=at,
     )
+
+
+def renewed(credential: Credential, at: float) -> Credential:
+    assert credential.tokens is not None
+    tokens = replace(
+        credential.tokens, access=Secret(f"CANARY-access-{at}"), refresh=Secret(f"CANARY-{at}"), issued_at=at
+    )
+    return replace(credential, tokens=tokens, renewed_at=at)
+
+
+async def put(owner: Owner, credential: Credential) -> Credential:
+    async with owner.leased(credential.id) as lease:
+        return await lease.put(credential)

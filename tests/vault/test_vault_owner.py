@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 from disks import a_full_disk
-from logins import login
+from logins import login, put, renewed
 
 from vaultd.errors import TryLater
-from vaultd.secret import Secret
-from vaultd.vault.credential import Credential, DeadLogin, Settings
+from vaultd.vault.credential import DeadLogin, Settings
 from vaultd.vault.keyring import Keyring
 from vaultd.vault.owner import Owner
 
@@ -26,19 +25,6 @@ def other_owner(open_keyring: Callable[[], Keyring], keyring: Keyring) -> Owner:
     """Another process's owner of the same folder: its own keyring, descriptors and memory."""
     again = open_keyring()
     return Owner(again.credentials, again)
-
-
-def renewed(credential: Credential, at: float) -> Credential:
-    assert credential.tokens is not None
-    tokens = replace(
-        credential.tokens, access=Secret(f"CANARY-access-{at}"), refresh=Secret(f"CANARY-{at}"), issued_at=at
-    )
-    return replace(credential, tokens=tokens, renewed_at=at)
-
-
-async def put(owner: Owner, credential: Credential) -> Credential:
-    async with owner.leased(credential.id) as lease:
-        return await lease.put(credential)
 
 
 async def test_a_sign_in_is_sealed_on_disk_and_seen_by_everybody(owner: Owner, other_owner: Owner) -> None:

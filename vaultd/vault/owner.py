@@ -378,7 +378,8 @@ class Owner:
             seen = look(store, self._keyring, name)
             waiting = self._pending.values.get(id_)
             if seen.credential is None:
-                self._emergency.troubles[path] = seen.refused or seen.trouble
+                why = seen.trouble or "damaged, or not sealed by this vault"
+                self._emergency.troubles[path] = f"{why}: what it held is lost; remove it once {id_} works"
             elif self._anchors.behind(seen.credential) or newest(seen.credential, self._held.get(id_)) is None:
                 with suppress(OSError):
                     store.remove(name)
