@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final, Literal
 
-from vaultd.pool.homes import Home, Stay
+from vaultd.pool.homes import Home
 from vaultd.pool.state import Cooldown, Member, State, Variant
 
 Strategy = Literal["round-robin", "fill-first"]
@@ -23,6 +23,11 @@ _CURSORS: Final = 10_000
 #: those of any number, however many there are.
 _GOLDEN: Final = 0x9E3779B97F4A7C15
 _WORD: Final = (1 << 64) - 1
+#: What a turn of weight 1 takes: a million times finer than that of the heaviest.
+_TURN: Final = 1 << 40
+#: Bits for a member's place: more than any pool has.
+_PLACES: Final = 24
+_PLACE: Final = (1 << _PLACES) - 1
 #: A weight above this counts as this, as in CLIProxyAPI; below 1 as 1.
 HEAVIEST: Final = 1_000_000
 
@@ -30,7 +35,7 @@ HEAVIEST: Final = 1_000_000
 class Tier:
     """Members of equal standing, and which of them are ready as far as is known here."""
 
-    __slots__ = ("_at", "_ready", "_seen", "_shares", "_slots", "_state", "members")
+    __slots__ = ("_at", "_flags", "_ready", "_seen", "_shares", "_slots", "_state", "members")
 
     def __init__(self, members: Iterable[Member]) -> None:
         """`members`: sorted by id."""
@@ -41,6 +46,8 @@ class Tier:
         self._slots = {"", *(variant.slot for variants in alike.values() for variant in variants)}
         weights = [min(max(member.weight, 1), HEAVIEST) for member in self.members]
         self._shares = _Shares(weights) if len(set(weights)) > 1 else None
+        #: The same as the bits: one of them is cheaper to look at here.
+        self._flags: list[bool] = []
         self._state: State | None = None
         self._ready, self._seen = 0, 0
 
@@ -52,16 +59,21 @@ class Tier:
         return self._at.get(credential, -1)
 
     def ready(self, state: State, now: float) -> int:
-        """The bits of those that are ready."""
+        """The bits of those that are ready, but for some that have come to their caps since (`leave_out`)."""
         state.advance(now)
         if state is not self._state or (news := state.moves(self._seen)) is None:
             self._look(state, now)
-        else:
+            self._state, self._seen = state, state.moved
+        elif news:
             for credential, slot in news:
                 if slot in self._slots and (at := self._at.get(credential)) is not None:
                     self._set(at, state.ready(self.members[at], now))
-        self._state, self._seen = state, state.moved
+            self._seen = state.moved
         return self._ready
+
+    def leave_out(self, at: int) -> None:
+        """It is at its cap. The state tells when it is not any more."""
+        self._set(at, False)
 
     def first(self, ready: int, strategy: Strategy, cursor: tuple[str, int], state: State) -> int:
         """Whose turn it is among `ready`, which is not 0; notes that it was given.
@@ -81,20 +93,22 @@ class Tier:
         return at
 
     def _set(self, at: int, ready: bool) -> None:
-        bit = 1 << at
-        if bool(self._ready & bit) is ready:
+        if self._flags[at] is ready:
             return
-        self._ready ^= bit
+        self._flags[at] = ready
+        self._ready ^= 1 << at
         if self._shares is not None and ready:
             self._shares.back(at)
 
     def _look(self, state: State, now: float) -> None:
         """At everybody who may not be ready."""
         bits, out = bytearray(b"1" * len(self.members)), set()
+        self._flags = [True] * len(self.members)
         for credential in state.touched():
             at = self._at.get(credential)
             if at is not None and not state.ready(self.members[at], now):
                 bits[-1 - at] = ord("0")
+                self._flags[at] = False
                 out.add(at)
         self._ready = int(bits, 2)
         if self._shares is not None:
@@ -108,20 +122,21 @@ class _Shares:
     are spread, or a hundred of weight 1 beside one of 1,000 would all come in one row.
     """
 
-    __slots__ = ("_due", "_now", "_queued", "_weights")
+    __slots__ = ("_due", "_now", "_queued", "_strides")
 
     def __init__(self, weights: Sequence[int]) -> None:
-        self._weights = weights
-        self._now = 0.0
-        self._due: list[tuple[float, int]] = []
+        #: Of one number each: when the turn is due above, whose it is below. Half the time of a pair.
+        self._due: list[int] = []
+        self._strides = [(_TURN // weight) << _PLACES for weight in weights]
+        self._now = 0
         self._queued = bytearray(len(weights))
 
     def restart(self, out: Container[int]) -> None:
         """All but those at `out` are ready."""
-        ready = [at for at in range(len(self._weights)) if at not in out]
-        self._due = [(self._first(at), at) for at in ready]
+        ready = [at for at in range(len(self._strides)) if at not in out]
+        self._due = [self._first(at) for at in ready]
         heapq.heapify(self._due)
-        self._queued = bytearray(len(self._weights))
+        self._queued = bytearray(len(self._strides))
         for at in ready:
             self._queued[at] = 1
 
@@ -129,20 +144,22 @@ class _Shares:
         """It is ready again. Who is not any more is left out when his turn comes."""
         if not self._queued[at]:
             self._queued[at] = 1
-            heapq.heappush(self._due, (self._first(at), at))
+            heapq.heappush(self._due, self._first(at))
 
     def next(self, ready: int) -> int:
         while True:
-            due, at = self._due[0]
+            due = self._due[0]
+            at = due & _PLACE
             if ready >> at & 1:
-                self._now = due
-                heapq.heapreplace(self._due, (due + 1 / self._weights[at], at))
+                self._now = due >> _PLACES
+                heapq.heapreplace(self._due, due + self._strides[at])
                 return at
             heapq.heappop(self._due)
             self._queued[at] = 0
 
-    def _first(self, at: int) -> float:
-        return self._now + (((at + 1) * _GOLDEN & _WORD) / (_WORD + 1)) / self._weights[at]
+    def _first(self, at: int) -> int:
+        phase = ((at + 1) * _GOLDEN & _WORD) * (self._strides[at] >> _PLACES) >> 64
+        return (self._now + phase) << _PLACES | at
 
 
 def tiers(members: Iterable[Member]) -> tuple[Tier, ...]:
@@ -160,31 +177,26 @@ def turn(
     session: str = "",
 ) -> Iterator[Member]:
     """The ready members, in the order in which one request for the model `name` tries them. Each step looks anew."""
-    first = True
+    stay, seeking = (session, name), bool(session)
     for index, tier in enumerate(groups):
         tried, at = 0, -1
-        while ready := tier.ready(state, clock()) & ~tried:
-            if first:
-                first = False
-                at = _begin(groups, index, ready, strategy, (session, name), state, clock())
+        while ready := tier.ready(state, clock()) & ~tried if tried else tier.ready(state, clock()):
+            at_home, keeps = -1, False
+            if seeking and (home := state.homes.find(stay, clock())):
+                at_home, keeps = lodging(groups, index, ready, home)
+            if at_home >= 0:
+                at = at_home
             else:
                 at = behind(ready, at + 1) if tried else tier.first(ready, strategy, (name, index), state)
+            member = tier.members[at]
+            if state.busy(member):
+                tier.leave_out(at)
+                continue
+            if seeking and at_home < 0:
+                state.homes.lodge(stay, member.id, clock(), away=keeps)
+            seeking = False
+            yield member
             tried |= 1 << at
-            yield tier.members[at]
-
-
-def _begin(
-    groups: Sequence[Tier], index: int, ready: int, strategy: Strategy, stay: Stay, state: State, now: float
-) -> int:
-    """Who of the best tier that has anybody ready is asked first."""
-    session, name = stay
-    home = state.homes.find(stay, now) if session else None
-    at, keeps = lodging(groups, index, ready, home) if home else (-1, False)
-    if at < 0:
-        at = groups[index].first(ready, strategy, (name, index), state)
-        if session:
-            state.homes.lodge(stay, groups[index].members[at].id, now, away=keeps)
-    return at
 
 
 def lodging(groups: Sequence[Tier], index: int, ready: int, home: Home) -> tuple[int, bool]:

@@ -152,7 +152,7 @@ class State:
         self._ends: list[tuple[float, str, str]] = []
         self._count = 0
         self._running: dict[str, int] = {}
-        #: Those found at their cap.
+        #: Those found at their caps: somebody is to hear when they are not any more.
         self._full: set[str] = set()
         self._probes: dict[Key, float] = {}
         #: What changed: (credential, slot), "" for all slots. `moved` counts all there ever were.
@@ -285,10 +285,7 @@ class State:
 
     def begin(self, member: Member) -> None:
         """One more request of it is under way, until `end`."""
-        count = self._running[member.id] = self._running.get(member.id, 0) + 1
-        if 0 < member.parallel <= count:
-            self._full.add(member.id)
-            self._moves_on(member.id, "")
+        self._running[member.id] = self._running.get(member.id, 0) + 1
 
     def end(self, member: Member) -> None:
         left = self._running[member.id] - 1
@@ -297,7 +294,6 @@ class State:
         else:
             del self._running[member.id]
         if member.id in self._full:
-            # The cap may be another by now than when it was reached: who asks next looks anew.
             self._full.discard(member.id)
             self._moves_on(member.id, "")
 

@@ -30,7 +30,7 @@ class Roster:
         if config is not self._config:
             self._keys = {credential.id: credential for credential in from_config(config)}
         self._snapshot, self._config = snapshot, config
-        self._joined = MappingProxyType({**self._keys, **snapshot})
+        self._joined = MappingProxyType({**self._keys, **snapshot}) if self._keys else snapshot
         return self._joined
 
 
