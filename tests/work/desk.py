@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import heapq
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from vaultd.catalog.models import Catalog
@@ -19,7 +18,7 @@ from vaultd.vault import keyring
 from vaultd.vault.credential import Credential
 from vaultd.vault.owner import Owner
 from vaultd.work.renew import Renewer
-from vaultd.work.renewal import renew
+from vaultd.work.renewal import Order, Renewal, renew
 
 #: A day in 2026, far from 1970 and from every machine's own clock.
 START = 1_790_000_000.0
@@ -31,6 +30,7 @@ class HandClock:
     def __init__(self) -> None:
         self.wall_error = 0.0
         self._boot = 1000.0
+        self._booted = START - 1000.0
         self._sleepers: list[tuple[float, int, asyncio.Event]] = []
         self._asleep = asyncio.Event()
 
@@ -39,7 +39,7 @@ class HandClock:
 
     def true(self) -> float:
         """What the vendors' clocks say."""
-        return START - 1000.0 + self._boot
+        return self._booted + self._boot
 
     def boot(self) -> float:
         return self._boot
@@ -55,14 +55,23 @@ class HandClock:
         try:
             await woken.wait()
         finally:
-            if sleeper in self._sleepers:
-                self._sleepers.remove(sleeper)
-                heapq.heapify(self._sleepers)
+            self._sleepers = [other for other in self._sleepers if other[2] is not woken]
+            heapq.heapify(self._sleepers)
 
     def advance(self, seconds: float) -> None:
         self._boot += seconds
         while self._sleepers and self._sleepers[0][0] <= self._boot:
             heapq.heappop(self._sleepers)[2].set()
+
+    def suspend(self, seconds: float) -> None:
+        """The boot clock goes on, timers stand still."""
+        self._boot += seconds
+        self._sleepers = [(when + seconds, *sleeper) for when, *sleeper in self._sleepers]  # type: ignore[misc]
+
+    def reboot(self, off: float) -> None:
+        """The machine was off for so long, and its boot clock begins anew. Nobody may be asleep."""
+        assert self._sleepers == []
+        self._booted, self._boot = self.true() + off, 0.0
 
     async def to_next(self) -> None:
         """Once somebody sleeps, to the moment the first is to wake."""
@@ -83,6 +92,8 @@ class Desk:
     client: Client
     #: (boot time, credential's proxy, URL) of each request that left.
     sent: list[tuple[float, str | None, str]] = field(default_factory=list)
+    #: (id, vendors' time) of each renewal that began.
+    begun: list[tuple[str, float]] = field(default_factory=list)
     outcomes: asyncio.Queue[tuple[str, str]] = field(default_factory=asyncio.Queue)
     chance: float = 0.5
 
@@ -90,11 +101,15 @@ class Desk:
         self.renewer = Renewer(
             self.owner,
             lambda: self.catalog,
-            partial(renew, self.owner, send=self.send, clock=self.clock),
+            self.renew,
             self.clock,
             chance=lambda: self.chance,
             on_outcome=lambda id, _provider, outcome: self.outcomes.put_nowait((id, outcome)),  # noqa: A006
         )
+
+    async def renew(self, order: Order) -> Renewal:
+        self.begun.append((order.id, self.clock.true()))
+        return await renew(self.owner, order, send=self.send, clock=self.clock)
 
     async def send(self, effect: Send, *, proxy: str | None = None) -> Reply:
         self.sent.append((self.clock.boot(), proxy, effect.url))

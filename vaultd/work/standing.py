@@ -88,7 +88,7 @@ class Standings:
             new = Standing(credential, known.life, known.judged, known.ours, known.renewed, hopeless=known.hopeless)
         else:
             new = Standing(credential, self._life(credential, wall, boot), (wall, boot))
-            age = wall - credential.renewed_at
+            age = wall - credential.renewed_at if credential.renewed_at else inf
             new.renewed = max(boot - age if 0 <= age < due.FLOOR else -inf, known.renewed if known else -inf)
         self._standings[credential.id] = new
         return new
