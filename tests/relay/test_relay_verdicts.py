@@ -6,9 +6,11 @@ import json
 from typing import Any, Final
 
 import pytest
+from pooled import Open
 from stand_in import Relayed, Seen, Serve, Vendor, stream, whole
 
 from vaultd.pool.state import Cooldown
+from vaultd.sandbox import Sandbox
 
 #: Two keys of each kind, always asked in the same order.
 TWO_OF_EACH: Final = """
@@ -299,3 +301,29 @@ async def test_a_call_that_is_passed_on_unread_is_judged_by_its_refusal_all_the_
     assert [mark.status for mark in marks(relayed).values()] == [404]
     vendor.answers.append(whole(NO_CODEX[1], 400))
     assert (await relayed.ask("/v1/responses/compact", body))[:2] == NO_CODEX, "of a key's vendor nothing is listed so"
+
+
+# --- a login ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_login_that_is_refused_like_a_bad_key_is_renewed_once_and_then_the_next_is_asked(pooled: Open) -> None:
+    """As after a 401: the vendor may have withdrawn the token alone."""
+
+    def closed(sandbox: Sandbox) -> dict[str, Any]:
+        overlay: dict[str, Any] = sandbox.overlay()
+        rows = [{"status": [400], "says": ["your credit balance"], "means": "bad-key"}]
+        overlay["claude"].setdefault("api", {})["refusals"] = rows
+        return {"providers": overlay, "routing": {"strategy": "fill-first"}}
+
+    house = await pooled(closed)
+    ann = await house.sign_in("claude", "ann@example.com")
+    await house.sign_in("claude", "bob@example.com")
+    house.sandbox.deny("claude", why="empty", account="ann@example.com")
+    assert house.clock is not None
+    house.clock.advance(120)  # a login is not renewed within a minute of the last time
+    model = "claude-sonnet-4-5-20250929"
+    assert [(await house.ask("messages", model)).status for _ in range(2)] == [200, 200]
+    counts = house.sandbox["claude"].counts
+    assert (counts["denied:empty"], counts["renewals"], counts["requests:llm"]) == (2, 1, 4)
+    (resting,) = house.resting()
+    assert (resting.credential, resting.model) == (ann.id, "")

@@ -97,6 +97,8 @@ class Failed(msgspec.Struct):
     body: bytes = b""
     #: True where the vendor was not even asked, because it cannot do this: another may.
     unable: bool = False
+    #: Whose token was refused in the end, where one was: the candidate's own may have been renewed on the way.
+    used: Credential | None = None
 
 
 class Attempts:
@@ -114,21 +116,23 @@ class Attempts:
         if ask.action == "count" and candidate.format not in COUNTING:
             return None
         errand: Same | Translated | None = None
-        rejected = None
+        rejected = refused = None
         while True:
             prepared = await self._prepared(candidate, ask, understanding, errand, rejected)
             if isinstance(prepared, Failed):
                 return prepared
             credential, address, errand = prepared
+            if refused is not None and credential.bearer == rejected:
+                return refused  # it was not renewed, for that would not help
             url = self._url(address, candidate, errand)
             if url is None:
                 return None
             result = await self._send(url, address, credential, errand, ask, candidate.provider)
             if isinstance(result, Ready):
                 return result
-            status = result.outcome.status
+            status, result.used = result.outcome.status, credential
             if status == 401 and rejected is None and credential.kind == "oauth":
-                rejected = credential.bearer
+                rejected, refused = credential.bearer, result
             elif not (status == 400 and result.body and errand.mend(result.body)):
                 return result
 

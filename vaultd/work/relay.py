@@ -23,6 +23,7 @@ from vaultd.work import plan as planning
 from vaultd.work.ask import Ask
 from vaultd.work.attempt import Attempts, Failed, Ready, Whole, is_stream, judged
 from vaultd.work.deliver import Client, folded, streamed, whole
+from vaultd.work.plan import Candidate
 from vaultd.work.pump import usage_of
 from vaultd.work.session import session_of
 from vaultd.work.silence import Silence
@@ -156,7 +157,7 @@ class Relay:
                         else result
                     )
                     outcome = told.outcome if isinstance(told, Failed) else OK
-                    plan.report(candidate, outcome)
+                    plan.report(_as_asked(candidate, told), outcome)
                     self._house.metrics.attempt(candidate.provider.id, outcome.status)
                     if not isinstance(told, Failed):
                         return told
@@ -231,6 +232,13 @@ class Relay:
             story.usage = telling.usage
             story.dropped += telling.lost
             self._house.metrics.dropped(ask.format, story.dropped)
+
+
+def _as_asked(candidate: Candidate, told: Whole | Failed | None) -> Candidate:
+    """With the credential whose token it was that was refused: a 401 that an older one earned sets nothing aside."""
+    if not isinstance(told, Failed) or told.used is None:
+        return candidate
+    return msgspec.structs.replace(candidate, credential=told.used)
 
 
 def _last_word(last: Whole | Refusal, story: Story, client: Client) -> Whole:
