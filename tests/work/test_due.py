@@ -125,3 +125,54 @@ def test_sec_49_pauses_double_from_a_second_to_five_minutes_and_honour_retry_aft
     failures: int, asked: float | None, chance: float, seconds: float
 ) -> None:
     assert due.pause(failures, asked, chance) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("logins", "lifetime", "most"),
+    [
+        (1, HOUR, 300.0),
+        (20, HOUR, 300.0),  # a handful fits into any lead
+        (100, HOUR, 300.0),
+        (1000, HOUR, 1000 / (1 - due.SPREAD)),
+        (950, HOUR, 1000 / (1 - due.SPREAD)),  # in hundreds
+        (5000, HOUR, HOUR / 2),
+        (1000, 10 * DAY, 1000 / (1 - due.SPREAD)),
+    ],
+)
+def test_sec_50_the_lead_is_as_long_as_a_crowd_needs_and_at_most_half_the_life(
+    logins: int, lifetime: float, most: float
+) -> None:
+    ahead = due.ahead(vendor("5m"), lifetime, "v-ann", due.crowds(logins))
+
+    assert most * (1 - due.SPREAD) < ahead <= most
+
+
+@pytest.mark.parametrize(
+    ("deadlines", "seconds"),
+    [
+        ([], 1.0),
+        ([5.0], 1.0),  # missed: it hurries nobody
+        ([1000.0] * 100, 1.0),
+        ([110.0] * 200, 0.5),
+        ([1000.0, 10.5, *[1000.0] * 5], 0.5),
+        ([10.001], 0.05),
+        ([10.5] * 1000, 0.05),
+    ],
+)
+def test_sec_50_a_second_between_two_is_cut_only_where_it_would_let_one_run_out(
+    deadlines: list[float], seconds: float
+) -> None:
+    assert due.gap(deadlines, 10.0) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("wall_error", "guessed"),
+    [(0.0, False), (-4.0, False), (-6.0, True), (-DAY, True), (-ISSUED, True), (+10 * YEAR, False)],
+)
+def test_sec_51_of_a_token_from_the_future_nobody_knows_the_age(wall_error: float, guessed: bool) -> None:
+    span = due.life(login(), vendor("5m"), wall=ISSUED + wall_error, boot=7.0)
+
+    assert span is not None
+    assert span.guessed is guessed
+    if guessed:  # who needs it renews it first; the loop waits until the clock is set, but not for ever
+        assert (span.stale, span.due) == (7.0, 7.0 + due.CLOCK_SET)
