@@ -1,5 +1,5 @@
-"""What choosing a credential costs, in process: plan, first candidate, a hold and a report, over 10,000 credentials and 50
-models, one after another. Prints a table, and what routes and renewals cost. `CREDENTIALS=1000` for another size.
+"""What choosing a credential costs, in process: plan, first candidate, a hold and a report, over 10,000 credentials and
+50 models, one after another. Prints a table, and what routes and renewals cost. `CREDENTIALS=1000` for another size.
 
 Nothing is sent and nothing is asserted here.
 """
@@ -10,10 +10,11 @@ import gc
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from vaultd.catalog.manifest import Api, Entry, Model, Provider
+from vaultd.catalog.manifest import Api, Entry, FormatName, Model, Provider
 from vaultd.catalog.models import Catalog
 from vaultd.config.model import Config, Routing
 from vaultd.net.clock import SystemClock
@@ -21,8 +22,9 @@ from vaultd.oauth.tokens import Tokens
 from vaultd.secret import Secret
 from vaultd.vault.credential import Credential, Settings
 from vaultd.wire.members import Members
+from vaultd.wire.refusal import Refusal
 from vaultd.work.plan import OK, Outcome, Pool, plan
-from vaultd.work.session import session_of
+from vaultd.work.session import Session, session_of
 
 CREDENTIALS = int(os.environ.get("CREDENTIALS", "10000"))
 MODELS = 50
@@ -73,7 +75,7 @@ def house(settings: Callable[[int], Settings] = lambda _: Settings(), config: Co
     return built
 
 
-def one(built: House, number: int, session: str = "", outcome: Outcome = OK) -> None:
+def one(built: House, number: int, session: Session | None = None, outcome: Outcome = OK) -> None:
     going = plan(built, "openai-chat", f"m{number % MODELS}", session)
     candidate = next(going.candidates)
     with going.hold(candidate):
@@ -101,7 +103,7 @@ def least(run: Callable[[], None], times: int = ROUNDS) -> float:
 
 
 def choosing(built: House, *, sessions: int = 0, outcome: Outcome = OK) -> float:
-    names = [f"{number:024x}" for number in range(sessions)] or [""]
+    names: list[Session | None] = [Session(f"{number:024x}") for number in range(sessions)] or [None]
 
     def run() -> None:
         for number in range(ROUNDS):
@@ -150,15 +152,15 @@ def table() -> None:
         gc.collect()
 
 
-def rest() -> None:
+def routes() -> None:
     built = house()
 
-    def routes() -> None:
+    def anew() -> None:
         built.pool._clear()  # noqa: SLF001
         for model in VENDOR.models:
             built.pool.route(built, "openai-chat", model.id)
 
-    print(f"| a route, worked out | {least(routes, MODELS) / 1000:.1f} ms |")
+    print(f"| a route, worked out | {least(anew, MODELS) / 1000:.1f} ms |")
     before = built.pool.route(built, "openai-chat", "m0")
 
     def renewing() -> None:
@@ -172,27 +174,26 @@ def rest() -> None:
 
     def refused() -> None:
         for _ in range(100):
-            try:
+            with suppress(Refusal):
                 one(built, 0)
-            except Exception:  # noqa: BLE001
-                continue
 
-    print(f"| a request that all but one probe refuses, all resting | {least(refused, 100):.1f} µs |")
-    turns = b",".join(
-        b'{"role":"user","content":"%b"},{"role":"assistant","content":"%b"}'
-        % (b"please look at it. " * 50, b"so " * 300)
-        for _ in range(90)
-    )
-    for fmt, name in (("openai-chat", b"messages"), ("openai-responses", b"input")):
-        body = Members(b'{"model":"m0","%b":[%b]}' % (name, turns))
+    print(f"| a request that is refused, all resting | {least(refused, 100):.1f} µs |")
 
-        def session(fmt: str = fmt, body: Members = body) -> None:
+
+def conversations() -> None:
+    said = b'{"role":"user","content":"%b"},{"role":"assistant","content":"%b"}' % (b"please look. " * 70, b"so " * 300)
+    asked: list[tuple[FormatName, bytes]] = [("openai-chat", b"messages"), ("openai-responses", b"input")]
+    for fmt, name in asked:
+        body = Members(b'{"model":"m0","%b":[%b]}' % (name, b",".join([said] * 90)))
+
+        def session(fmt: FormatName = fmt, body: Members = body) -> None:
             for _ in range(1000):
-                session_of(fmt, {}, body)  # type: ignore[arg-type]
+                session_of(fmt, {}, body)
 
         print(f"| the session of {len(body.body) // 1000} kB of {fmt} | {least(session, 1000):.1f} µs |")
 
 
 if __name__ == "__main__":
     table()
-    rest()
+    routes()
+    conversations()

@@ -19,6 +19,9 @@ Stay = tuple[str, str]
 
 #: Sessions remembered; of more the longest unused makes room. A large office in one hour, in some megabytes.
 HOMES: Final = 10_000
+#: Requests remembered that may each begin a conversation; most never go on, and these are not to drive out those that
+#: do. The next turn comes within minutes.
+BEGINNINGS: Final = 1000
 #: Unused for so long a session has no home: no vendor keeps a prompt cache for longer (Anthropic's longest is an hour).
 UNUSED: Final = 3600.0
 
@@ -45,6 +48,7 @@ class KeptHome(msgspec.Struct, frozen=True, array_like=True):
 class Homes:
     def __init__(self) -> None:
         self._homes: OrderedDict[Stay, Home] = OrderedDict()
+        self._beginnings: OrderedDict[Stay, str] = OrderedDict()
         #: Rises whenever somebody moves, not when a home is merely used.
         self.version = 0
 
@@ -52,8 +56,20 @@ class Homes:
         home = self._homes.get(stay)
         if home is not None and now - home.used > UNUSED:
             del self._homes[stay]
-            return None
+            home = None
+        if home is None and (credential := self._beginnings.pop(stay, "")):
+            home = Home(credential, now, proven=True)
+            self._keep(stay, home)
+            self.version += 1
         return home
+
+    def began(self, stay: Stay, credential: str) -> None:
+        """It answered what may be the first question of a session: there it is to go on."""
+        if stay in self._homes or stay in self._beginnings:
+            return
+        self._beginnings[stay] = credential
+        if len(self._beginnings) > BEGINNINGS:
+            self._beginnings.popitem(last=False)
 
     def lodge(self, stay: Stay, credential: str, now: float, *, away: bool) -> None:
         """The strategy chose it for this session: for the time being (`away`), or as its home."""

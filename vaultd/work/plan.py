@@ -25,6 +25,7 @@ from vaultd.wire.ir import Reasoning
 from vaultd.work.declining import Surveys, declined, to_probe
 from vaultd.work.roster import Roster
 from vaultd.work.routing import Kind, Route, kinds, models, route, routed_alike
+from vaultd.work.session import Session
 
 __all__ = ["NETWORK", "OK", "Candidate", "House", "Outcome", "Plan", "Pool", "plan"]
 
@@ -136,6 +137,7 @@ class Pool:
             now=clock.boot(),
             wall=clock.now(),
             unrenewed=self._unrenewed(),
+            unsettled=house.owner.unsettled(),
         )
 
     def restore(self, kept: Kept, now: float) -> None:
@@ -189,11 +191,11 @@ class Plan:
 
     __slots__ = ("_asked", "_failed", "_house", "_rounds", "_route", "_session", "format")
 
-    def __init__(self, house: House, fmt: FormatName, found: Route, session: str) -> None:
+    def __init__(self, house: House, fmt: FormatName, found: Route, session: Session | None) -> None:
         self.format = fmt
         self._house = house
         self._route = found
-        self._session = session if house.config.routing.session_affinity else ""
+        self._session = session if house.config.routing.session_affinity else None
         self._rounds = 0
         #: Who was tried in this round.
         self._asked: set[str] = set()
@@ -240,8 +242,12 @@ class Plan:
         if not outcome.ok:
             self._failed.pop(member.id, None)
             self._failed[member.id] = (member, candidate.variant, outcome)
-        elif self._session:
-            state.homes.served((self._session, self._route.name), member.id, now)
+        elif self._session is not None:
+            stay = (self._session.key, self._route.name)
+            if self._session.begins:
+                state.homes.began(stay, member.id)
+            else:
+                state.homes.served(stay, member.id, now)
         if house.config.disable_cooling or (outcome.status == 401 and self._newer(candidate.credential)):
             return
         state.report(
@@ -272,7 +278,8 @@ class Plan:
     def _first(self) -> Iterator[tuple[Member, Iterable[Variant]]]:
         """Those that are ready; where all rest, one of them now and then, for a vendor's hint may be wrong."""
         served = False
-        for member in self._turn(self._session):
+        session = self._session
+        for member in self._turn(session.key if session is not None and not session.begins else ""):
             served = True
             yield member, self._ways(member)
         if served:
@@ -311,7 +318,6 @@ class Plan:
         return present is not None and present.generation != credential.generation
 
 
-def plan(house: House, fmt: FormatName, model: str, session: str = "") -> Plan:
-    """The plan for one request, or Refusal with the reason nobody can serve it. `session`: whose it is
-    (`work.session`), "" for nobody's."""
+def plan(house: House, fmt: FormatName, model: str, session: Session | None = None) -> Plan:
+    """The plan for one request, or Refusal with the reason nobody can serve it. `session`: whose it is."""
     return Plan(house, fmt, house.pool.route(house, fmt, model), session)

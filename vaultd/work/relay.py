@@ -135,7 +135,7 @@ class Relay:
     async def _rounds(self, ask: Ask, client: Client, story: Story, silence: Silence | None) -> Whole | None:
         """Candidate by candidate, round by round, until one answers or the request itself is at fault."""
         # Counting leaves nothing in a vendor's cache.
-        session = "" if ask.action == "count" else session_of(ask.format, ask.headers, ask.body)
+        session = None if ask.action == "count" else session_of(ask.format, ask.headers, ask.body)
         plan = planning.plan(self._house, ask.format, ask.model, session)
         understanding = Understanding(ask, self._house.seal)
         last: Failed | None = None

@@ -1,7 +1,8 @@
 """Whose request it is: the session a client names, else the conversation it goes on with. Pure.
 
 Every known client names its session in a header or in the body. Where none does, a request that holds an answer already
-goes on with a conversation, which is known by how it began. Only a hash of it leaves this file.
+goes on with a conversation, which is known by how it began; one that holds none may be the beginning of such a one.
+Only a hash of it leaves this file.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -47,17 +48,25 @@ _BEGINNING: Final = 64 * 1024
 _END: Final = 2048
 #: Clients that mark what is to be cached move the mark on with each turn.
 _MARK: Final = re.compile(rb'[ \t\r\n]*,?[ \t\r\n]*"cache_control"[ \t\r\n]*:[ \t\r\n]*\{[^{}]*\}')
+#: What parts the last item from the next, or ends the list.
+_BETWEEN: Final = b" \t\r\n,{]"
 #: A name longer than this is none.
 _LONGEST: Final = 1024
 
 
-def session_of(fmt: FormatName, headers: Mapping[str, str], body: Members) -> str:
-    """ "" where nobody can tell."""
+class Session(NamedTuple):
+    """`begins`: it is not to be looked for, only to be found again: two who ask the same are not one conversation."""
+
+    key: str
+    begins: bool = False
+
+
+def session_of(fmt: FormatName, headers: Mapping[str, str], body: Members) -> Session | None:
+    """None where nobody can tell."""
     for kind, name in _named(headers, body):
         if name and isinstance(name, str) and len(name) <= _LONGEST:
-            return _hashed(f"{kind}\0{name}".encode("utf-8", "replace"))
-    beginning = _beginning(fmt, body)
-    return _hashed(beginning) if beginning else ""
+            return Session(_hashed(f"{kind}\0{name}".encode("utf-8", "replace")))
+    return _conversation(fmt, body)
 
 
 def _named(headers: Mapping[str, str], body: Members) -> Iterator[tuple[str, Any]]:
@@ -97,22 +106,22 @@ def _in_json(user: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _beginning(fmt: FormatName, body: Members) -> bytes:
-    """What stands before the model's first word, as far as it tells conversations apart."""
+def _conversation(fmt: FormatName, body: Members) -> Session | None:
+    """By what stands before the model's first word, as far as it tells conversations apart."""
     where = body.span(_CONVERSATION[fmt])
     if where is None:
-        return b""
+        return None
     start, end = where
     pattern = _ANSWERED_ITEM if fmt == "openai-responses" else _ANSWERED
     answered = pattern.search(body.body, start, min(end, start + _BEGINNING))
-    if answered is None:
-        return b""
-    said = body.body[start : answered.start()]
+    if answered is None and end - start > _BEGINNING:
+        return None
+    said = body.body[start : answered.start() if answered else end].rstrip(_BETWEEN)
     if b'"cache_control"' in said:
         said = _MARK.sub(b"", said)
     if len(said) > 2 * _END:
         said = b"%b\0%d\0%b" % (said[:_END], len(said), said[-_END:])
-    return b"conversation\0" + said
+    return Session(_hashed(b"conversation\0" + said), begins=answered is None)
 
 
 def _hashed(what: bytes) -> str:
