@@ -44,7 +44,7 @@ async def signed_in(serve: Serve, sandbox: Sandbox, **api: str) -> Relayed:
         id="claude-a@example.org",
         provider="claude",
         kind="oauth",
-        tokens=Tokens(Secret(access), Secret("CANARY-refresh"), issued_at=FAR - 1e6, expires_at=FAR),
+        tokens=Tokens(Secret(access), Secret("CANARY-refresh"), issued_at=1.0, expires_at=FAR),
         account=Account(person="p", email="a@example.org"),
     )
     await relayed.house.owner.settle(login)

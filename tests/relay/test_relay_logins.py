@@ -36,7 +36,7 @@ def login(provider: str, **facts: Any) -> Credential:
         id=f"{provider}-a@example.org",
         provider=provider,
         kind="oauth",
-        tokens=Tokens(Secret("CANARY-old"), Secret("CANARY-refresh"), issued_at=FAR - 1e6, expires_at=FAR),
+        tokens=Tokens(Secret("CANARY-old"), Secret("CANARY-refresh"), issued_at=1.0, expires_at=FAR),
         account=Account(person="p", email="a@example.org", facts=facts),
     )
 
