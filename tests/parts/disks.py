@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,10 +40,19 @@ def in_the_way(path: Path) -> Iterator[None]:
 
 
 class SickStore(FileStore):
-    """A folder on a disk that fails, as `sick` says: an errno of each commit, or of the sync that ends one."""
+    """A folder on a disk that fails, as `sick` says: an errno of each commit, or of the sync that ends one. Or that is
+    slow: `meanwhile` happens once, after a file was read and before anybody has what it held."""
 
     sick: int = 0
     unsynced: int = 0
+    meanwhile: Callable[[], object] | None = None
+
+    def read(self, name: str) -> tuple[bytes, Stamp]:
+        found = super().read(name)
+        if (meanwhile := self.meanwhile) is not None:
+            self.meanwhile = None
+            meanwhile()
+        return found
 
     def commit(self, name: str, data: bytes) -> Stamp:
         if self.sick:

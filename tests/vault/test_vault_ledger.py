@@ -159,7 +159,9 @@ async def test_a_login_that_is_dead_gone_or_never_renewed_has_nothing_unsettled(
     now = owner.get(ID)
     assert now is not None
     assert now.tokens is not None
-    await put(owner, replace(now, dead=DeadLogin("revoked", 1)))
+    with in_the_way(entry(owner)):  # so that the intent stands there still
+        await put(owner, replace(now, dead=DeadLogin("revoked", 1)))
+    await owner.rescan()
     assert owner.unsettled() == frozenset()
     await owner.settle(login(at=4000))
     async with owner.leased(ID) as lease:
@@ -232,6 +234,20 @@ async def test_a_deleted_entry_is_missed_by_nobody(process: Process) -> None:
     after = await started(process)
     assert after.get(ID) is not None
     assert (after.ledger_troubles(), after.rolled_back()) == ({}, {})
+
+
+async def test_a_folder_put_back_from_before_there_were_ledgers_gets_one_with_the_next_commit(
+    process: Process,
+) -> None:
+    owner = process()
+    await announced(owner)
+    shutil.rmtree(entry(owner).parent)
+    await owner.rescan()
+    now = owner.get(ID)
+    assert now is not None
+    await put(owner, renewed(now, 2000))
+    assert owner.ledger_troubles() == {}
+    assert json.loads(entry(owner).read_bytes())["generation"] == 2
 
 
 async def test_rotations_and_a_new_root_key_leave_the_entries_valid(

@@ -25,25 +25,27 @@ class Emergency:
         #: Path → why it is of no use.
         self.troubles: dict[str, str] = {}
 
-    def stores(self) -> Iterator[FileStore]:
-        """The places that were ever needed."""
+    def _listed(self) -> Iterator[tuple[FileStore, list[str]]]:
+        """The places that were ever needed, and what lies there: two system calls where none was."""
         for folder in self._folders:
             try:
                 if not folder.is_dir():
                     self._stores.pop(folder, None)
                     continue
                 store = self._store(folder)
+                names = store.names()
             except (OSError, VaultdError) as error:
                 self.troubles[str(folder)] = reason(error)
             else:
-                yield store
+                self.troubles.pop(str(folder), None)
+                yield store, names
 
     def names(self) -> list[str]:
         """Of what lies in any of them."""
-        return sorted({name for store in self.stores() for name in store.names() if NAME.fullmatch(name)})
+        return sorted({name for _, names in self._listed() for name in names if NAME.fullmatch(name)})
 
     def holding(self, name: str) -> list[FileStore]:
-        return [store for store in self.stores() if store.stamp(name) is not None]
+        return [store for store, names in self._listed() if name in names]
 
     def save(self, name: str, sealed: bytes) -> Path:
         """Durable when it returns, as far as its place is. Raises OSError where there is none."""

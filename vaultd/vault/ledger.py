@@ -25,7 +25,7 @@ from vaultd.errors import Misconfigured
 from vaultd.secret import Secret
 from vaultd.vault.credential import Mark
 from vaultd.vault.envelope import Refused
-from vaultd.vault.store.files import FileStore, Stamp, reason
+from vaultd.vault.store.files import FileStore, Stamp, make_private, reason
 
 FORMAT: Final = 1
 #: RFC 5869 §3.2: a key of its own for each use.
@@ -108,7 +108,13 @@ class Ledger:
 
     def look_around(self, known: Mapping[str, Page]) -> dict[str, Page]:
         """What differs from what is known. A stat costs a fiftieth of an open: those come first."""
-        found = {name.removesuffix(".json"): stamp for name, stamp in self._store.stamps().items()}
+        try:
+            stamps = self._store.stamps()
+        except FileNotFoundError:  # a folder put back from before there were ledgers
+            stamps = {}
+        except (OSError, Misconfigured):  # what is known stays; whoever takes a lease is told
+            return {}
+        found = {name.removesuffix(".json"): stamp for name, stamp in stamps.items()}
         changed = {id_: BLANK for id_ in list(known) if id_ not in found}
         for id_, stamp in found.items():
             if known.get(id_, BLANK).stamp != stamp:
@@ -119,6 +125,8 @@ class Ledger:
         """`known`, or what stands there by now."""
         try:
             stamp = self._store.stamp(f"{id_}.json")
+        except FileNotFoundError:
+            return BLANK
         except (OSError, Misconfigured) as error:
             return Page(trouble=f"its ledger entry cannot be read: {reason(error)}")
         if stamp is not None and stamp == known.stamp:
@@ -129,6 +137,7 @@ class Ledger:
         """Durable when it returns. Raises OSError, Misconfigured or TryLater."""
         (created_at, generation), intent = entry.mark, entry.intent
         file = _File(FORMAT, generation, created_at, intent, self._mac(id_, entry))
+        make_private(self._store.folder)  # it goes with a folder that is put back from before there were ledgers
         return Page(entry, self._store.commit(f"{id_}.json", msgspec.json.encode(file)))
 
     def remove(self, id_: str) -> None:
