@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from vaultd.catalog.manifest import Api, Model, Provider
-from vaultd.pool.state import NETWORK, OK, Member, Outcome, State, rest
+from vaultd.pool.state import NETWORK, OK, Kept, Member, Outcome, State, Variant, rest
 
 DAY = 86400.0
 CODEX = Provider(id="codex", api=Api(formats=["openai-responses"]))
@@ -34,6 +35,7 @@ def report(state: State, who: Member, outcome: Outcome, now: float, generation: 
         (Outcome(402), 3, 1800),
         (Outcome(403), 0, 1800),
         (Outcome(429, retry_after=-3), 0, 0),
+        (Outcome(404, own=True), 2, 1800),
     ],
 )
 def test_how_long_a_credential_is_left_alone(outcome: Outcome, level: int, seconds: float) -> None:
@@ -152,3 +154,102 @@ def test_names_that_clients_invent_do_not_fill_the_memory() -> None:
     assert len(list(state.cooldowns(0))) == 256
     assert state.resting(member(model="claude-0"), 300) is None
     assert state.resting(member(model="claude-299"), 300) is not None
+
+
+def test_a_model_that_an_account_may_not_use_leaves_it_out_for_half_an_hour_and_says_why() -> None:
+    state = State()
+    report(state, member(), Outcome(404, own=True, why="not in your plan"), 100)
+    resting = state.resting(member(), 101)
+    assert resting is not None
+    assert (resting.until, resting.own, resting.why) == (1900, True, "not in your plan")
+    assert state.resting(member(model="gpt-5-mini"), 101) is None
+
+
+def test_each_project_and_each_preview_id_rests_on_its_own() -> None:
+    pro, preview = Model(id="pro"), Model(id="pro", upstream="pro-preview")
+    ways = tuple(Variant(model, project) for model in (pro, preview) for project in ("p1", "p2"))
+    login, state = Member("gemini-a", CODEX, pro, variants=ways), State()
+    assert [way.slot for way in ways] == ["pro in p1", "pro in p2", "pro-preview in p1", "pro-preview in p2"]
+    for at, way in enumerate(ways):
+        assert state.resting(login, 0) is None
+        assert [state.rests(login, one, 0) is not None for one in ways] == [place < at for place in range(4)]
+        state.report(login, Outcome(429, retry_after=90 - at), 0, longest=DAY, variant=way)
+    resting = state.resting(login, 0)
+    assert resting is not None
+    assert resting.until == 87, "it is ready when the first of them is"
+    state.report(login, OK, 1, longest=DAY, variant=ways[2])
+    assert [state.rests(login, one, 1) is None for one in ways] == [False, False, True, False]
+
+
+def test_two_aliases_of_one_model_have_one_quota() -> None:
+    state = State()
+    low, high = (Member("codex-a", CODEX, Model(id=f"gpt-5-{effort}", upstream="gpt-5")) for effort in ("low", "high"))
+    report(state, low, Outcome(429, retry_after=30), 0)
+    assert state.resting(high, 1) is not None
+    assert state.resting(member(), 1) is not None
+
+
+def test_a_success_lifts_what_was_said_of_the_whole_credential_as_well() -> None:
+    state = State()
+    report(state, member(), Outcome(401), 0)
+    report(state, member(model="gpt-5-mini"), OK, 1)
+    assert state.resting(member(), 1) is None
+
+
+def test_requests_under_way_are_counted() -> None:
+    state, capped = State(), Member("codex-a", CODEX, Model(id="gpt-5"), parallel=2)
+    state.begin(capped)
+    assert not state.busy(capped)
+    state.begin(capped)
+    assert (state.busy(capped), state.ready(capped, 0), state.running("codex-a")) == (True, False, 2)
+    state.end(capped)
+    state.end(capped)
+    assert (state.busy(capped), state.running("codex-a")) == (False, 0)
+
+
+def test_what_is_kept_comes_back_as_it_was_on_another_clock() -> None:
+    state = State()
+    report(state, member(), Outcome(429, retry_after=90, why="5 hour limit"), 1000, generation=3)
+    report(state, member("codex-b"), Outcome(404, own=True), 1000)
+    report(state, member("codex-c"), Outcome(500), 1000)
+    kept = msgspec.json.decode(msgspec.json.encode(state.export(1010)), type=Kept)
+    later = State()
+    later.restore(kept, 5)
+    found = {id_: (mark.since, mark.until, mark.status, mark.why) for (id_, _), mark in later.cooldowns(5)}
+    assert found == {"codex-a": (-5, 85, 429, "5 hour limit"), "codex-b": (-5, 1795, 404, "")}
+    assert later.resting(member(), 84) is not None
+    assert later.resting(member(), 85) is None
+
+
+def test_what_this_run_has_learnt_counts_more_than_what_was_kept() -> None:
+    state, later = State(), State()
+    report(state, member(), Outcome(429, retry_after=9000), 0)
+    report(later, member(), Outcome(429, retry_after=10), 0)
+    later.restore(state.export(0), 0)
+    assert later.resting(member(), 11) is None
+
+
+def test_the_version_says_when_there_is_something_new_to_keep() -> None:
+    state = State()
+    seen = [state.version]
+
+    def noted(_: object = None) -> bool:
+        seen.append(state.version)
+        return seen[-1] != seen[-2]
+
+    assert not noted(report(state, member(), OK, 0))
+    assert not noted(report(state, member(), Outcome(400), 0))
+    assert noted(report(state, member(), Outcome(429), 0))
+    assert noted(report(state, member(), OK, 0))
+    assert not noted(state.begin(member()))
+    assert noted(state.homes.served(("s", "gpt-5"), "codex-a", 0))
+    assert not noted(state.homes.served(("s", "gpt-5"), "codex-a", 9))
+
+
+def test_a_vendor_asked_again_and_again_leaves_no_heap_of_ends() -> None:
+    state = State()
+    for number in range(10_000):
+        report(state, member(), Outcome(429, retry_after=DAY), number)
+    assert len(state._ends) < 2000
+    state.advance(2 * DAY)
+    assert state.resting(member(), 2 * DAY) is None
