@@ -30,9 +30,9 @@ def main() -> None:
     print(f"{platform.platform()}, {os.cpu_count()} cores\n")
     campaign = Campaign(folder, lambda line: print(line, flush=True))
     good = asyncio.run(struck())
-    good &= asyncio.run(unplugged(cuts, folders_last=True)) == 0
-    print("\nand the same where an fsync of a folder does nothing, which must lose:")
-    asyncio.run(unplugged(min(cuts, 60), folders_last=False))
+    good &= asyncio.run(unplugged(cuts, forgetful=False)) == 0
+    print("\nand the same where nothing but the credential's own file is synced, which must lose:")
+    asyncio.run(unplugged(min(cuts, 60), forgetful=True))
     print()
     try:
         for mode in ("daemon", "everything"):
@@ -61,7 +61,7 @@ async def struck() -> bool:
     return not wrong
 
 
-async def unplugged(cuts: int, *, folders_last: bool) -> int:
+async def unplugged(cuts: int, *, forgetful: bool) -> int:
     """How many of so many power cuts lost something."""
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     started, wrong, newer = time.monotonic(), 0, 0
@@ -72,14 +72,14 @@ async def unplugged(cuts: int, *, folders_last: bool) -> int:
             print(f"no plug is pulled: {refused}")
             return 0
         async with Processes() as processes:
-            disk = Disk(Path(name), "disk", processes, folders_last=folders_last)
+            disk = Disk(Path(name), "disk", processes, forgetful=forgetful)
             await disk.open()
             try:
                 for index in range(cuts):
                     cut = await disk.cut(index, "unplugged")
                     newer += cut.found > cut.acknowledged
                     wrong += bool(cut.wrong)
-                    if cut.wrong and folders_last:
+                    if cut.wrong and not forgetful:
                         print(f"WRONG {cut}", flush=True)
             finally:
                 await disk.close()

@@ -40,15 +40,16 @@ class Cut:
 
 
 class Disk:
-    """`await open()`, then `cut` as often as wanted, then `close()`."""
+    """`await open()`, then `cut` as often as wanted, then `close()`. `forgetful`: on a system that takes an fsync of a
+    folder for nothing, which must show."""
 
-    def __init__(self, folder: Path, name: str, processes: Processes, *, folders_last: bool = True) -> None:
+    def __init__(self, folder: Path, name: str, processes: Processes, *, forgetful: bool = False) -> None:
         self._name = name
         self._at = folder / name
         self._image = folder / f"{name}.img"
         self._copy = folder / f"{name}.cut"
         self._processes = processes
-        self._folders_last = folders_last
+        self._forgetful = forgetful
         self._env = home.environment(self._at / "home") | {"XDG_RUNTIME_DIR": str(folder / f"{name}-run")}
         self._generation = 1
 
@@ -88,7 +89,7 @@ class Disk:
 
     async def _renew_and_copy(self, seconds: float) -> int:
         self._power_on()
-        args = {"ever": True, "folders_last": self._folders_last, "log": f"{self._image}.log"}
+        args = {"ever": True, "forgetful": self._forgetful, "log": f"{self._image}.log"}
         line, pid = await self._processes.start(self._name, "commit", env=self._env, id=self._id, **args)
         assert (await line.hear() or {}).get("said") == "ready", f"see {args['log']}"
         line.say(do="go")

@@ -45,7 +45,7 @@ async def test_sec_43_the_cuts_find_out_a_system_that_forgets_its_folders(folder
     except Refused as refused:
         pytest.skip(f"no disk of its own can be mounted here: {refused}")
     async with Processes() as processes:
-        disk = Disk(folder, "disk", processes, folders_last=False)
+        disk = Disk(folder, "disk", processes, forgetful=True)
         await disk.open()
         try:
             cuts = [await disk.cut(index, "a test") for index in range(CUTS)]
