@@ -109,19 +109,34 @@ import sys
 from pathlib import Path
 from vaultd.vault import journal
 from vaultd.vault.credential import Mark
-journal._LARGE = 4000
+journal._LARGE = 2000
 log = journal.Journal(Path(sys.argv[1]))
-for n in range(300):
-    log.append(f"codex-{sys.argv[2]}", Mark(1000.0, n))
+print("ready", flush=True)
+sys.stdin.readline()
+for n in range(100):
+    log.append(f"codex-{sys.argv[2]}-{n}", Mark(1000.0, 1))
     assert not log.trouble, log.trouble
 """
 
 
 def test_processes_that_append_and_compact_at_once_lose_no_line(path: Path) -> None:
-    processes = [subprocess.Popen([sys.executable, "-c", APPEND, str(path), str(n)]) for n in range(4)]
-    assert [process.wait() for process in processes] == [0] * 4
-    assert read(path) == {f"codex-{n}": Mark(1000.0, 299) for n in range(4)}
-    assert path.stat().st_size < 8000
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", APPEND, str(path), str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for n in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate()
+    assert [process.returncode for process in processes] == [0] * 4
+    assert len(read(path)) == 400
 
 
 async def test_a_commit_is_one_without_a_journal_and_says_so(process: Process, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from vaultd.secret import Secret
 from vaultd.vault.credential import Credential, Settings
 from vaultd.vault.journal import tag
 from vaultd.vault.owner import Owner
+from vaultd.vault.pending import newest
 
 Process = Callable[[], Owner]
 
@@ -271,6 +272,14 @@ async def test_what_another_process_could_not_save_is_held_but_not_over_somethin
     third = await put(daemon, renewed(await put(daemon, renewed(first, 2500)), 3000))
     daemon.hold(late, "its disk is full")
     assert (daemon.get(ID), daemon.unsaved()) == (third, {})
+
+
+def test_a_login_imported_meanwhile_outdoes_what_waits_though_its_tokens_are_older() -> None:
+    waiting = replace(renewed(login(), 4000), generation=5)
+    imported = replace(login(at=5000), generation=1)
+    assert imported.tokens is not None
+    imported = replace(imported, tokens=replace(imported.tokens, issued_at=3000.0))
+    assert newest(waiting, imported) is None
 
 
 async def test_sec_46_a_file_that_is_there_but_perhaps_not_for_good_is_made_durable_before_it_counts(
