@@ -16,17 +16,16 @@ from vaultd.effects import Flow
 from vaultd.errors import Misconfigured, TryLater
 from vaultd.house import House
 from vaultd.oauth.revoke import offered, revoke
-from vaultd.pool import explain
+from vaultd.pool import explain, pick
 from vaultd.secret import Secret
 from vaultd.vault.credential import Credential, Settings
 from vaultd.verbs.arguments import flag, number, secret, text, texts
 from vaultd.work.drive import drive, unattended
+from vaultd.work.health import keys
 from vaultd.work.importing import read_token_file
 
 #: Farther than anybody ranks credentials by hand, and safely inside every integer.
 _FAR: Final = 1_000_000
-#: Turns by weight are dealt out one by one: with more to one than this the others wait for minutes.
-_HEAVIEST: Final = 1000
 #: Code Assist counts by project; no other vendor's request names one.
 _WITH_PROJECTS: Final = frozenset({"gemini"})
 
@@ -91,7 +90,7 @@ async def set_(house: House, args: Mapping[str, Any]) -> Any:
     credential = _ours(house, args)
     given: dict[str, Any] = {
         "priority": number(args, "priority", least=-_FAR, most=_FAR),
-        "weight": number(args, "weight", least=1, most=_HEAVIEST),
+        "weight": number(args, "weight", least=1, most=pick.HEAVIEST),
         "parallel": number(args, "parallel", least=0, most=_FAR),
         "excluded_models": texts(args, "excluded_models"),
         "projects": texts(args, "projects"),
@@ -172,13 +171,10 @@ async def import_(house: House, args: Mapping[str, Any]) -> Any:
 
 def refused(house: House) -> list[dict[str, str]]:
     """Files of the folder that are not used: why, and the one next action."""
-    rows = []
-    for file, reason in sorted(house.owner.refused().items()):
-        says, _, action = reason.partition("; next: ")
-        path = house.owner.folder / file
-        otherwise = f"vaultd credentials import {path} if it is a token file in clear; else remove it or restore it"
-        rows.append({"file": file, "reason": says, "action": action or otherwise})
-    return rows
+    return [
+        {"file": file, "reason": says, "action": finding.action, "code": finding.code}
+        for file, says, finding in keys.refused(house)
+    ]
 
 
 def rows_of(house: House) -> list[dict[str, Any]]:
