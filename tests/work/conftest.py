@@ -1,12 +1,13 @@
-"""What the stories of renewal share."""
+"""What the stories of renewal and of planning share."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 from desk import Desk, HandClock, open_vault
+from place import Place
 
 from vaultd.catalog.load import load, shipped_folder
 from vaultd.config.model import Config
@@ -41,3 +42,10 @@ async def desk(tmp_path: Path, clock: HandClock, sandbox: Sandbox) -> AsyncItera
     yield desk
     await desk.renewer.drain()
     await client.close()
+
+
+@pytest.fixture
+async def place(home: dict[str, str], planted: Callable[[Path], Path]) -> AsyncIterator[Place]:
+    place = Place(home, planted)
+    yield place
+    await place.close()

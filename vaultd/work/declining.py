@@ -119,7 +119,7 @@ def declined(
         message = f"no account may use {found.model!r}, which is asked again at {until}: "
     message += "; ".join(row.sentence for row in rows) + _more(survey.resting)
     # A probe may come before the first cooldown ends; who asks again then is let through.
-    probe = state.next_probe(_model(found), config.cooldown.probe_seconds)
+    probe = _next_probe(found, state, now, config.cooldown.probe_seconds)
     wait = max(1, math.ceil(min(survey.ends, probe) - now))
     if survey.own:
         return Refusal(404, "no-such-model", message, retry_after=wait)
@@ -137,6 +137,21 @@ def _busy(found: Route, survey: Survey) -> Refusal:
 
 def _more(count: int) -> str:
     return f"; and {count - _NAMED} more" if count > _NAMED else ""
+
+
+def _next_probe(found: Route, state: State, now: float, every: float) -> float:
+    """When one of them may be tried all the same; that may wait for what was tried under another model's name."""
+    of_model = state.next_probe(_model(found), every)
+    if of_model > now:
+        return of_model
+    waiting = (
+        state.next_probe(_key(member, variant, mark), every)
+        for tier in found.tiers
+        for member in tier.members
+        for variant in member.variants
+        if (mark := state.rests(member, variant, now))
+    )
+    return max(now, min(waiting, default=now))
 
 
 def _model(found: Route) -> Key:
