@@ -67,6 +67,42 @@ async def test_no_credential_has_more_under_way_than_its_cap(pooled: Open) -> No
     assert (await house.ask("chat", "big")).status == 200
 
 
+async def test_what_is_over_the_cap_goes_to_the_next_priority_and_a_session_comes_home(pooled: Open) -> None:
+    first = {"key": "one", "max-parallel": 1, "priority": 1}
+    house = await pooled(lambda sandbox: chat_keys(sandbox, first, "two"))
+    known = house.sandbox["invented"]
+
+    async def in_session() -> int:
+        return (await house.ask("chat", "big", x_session_id=SESSIONS[0])).status
+
+    assert await in_session() == 200
+    house.sandbox.fault("invented", at="llm", do="hang", key="sk-CANARY-one")
+    async with asyncio.TaskGroup() as group:
+        other = group.create_task(house.ask("chat", "big"))
+        await known.until(lambda: known.counts["faults"] == 1)
+        assert [await in_session() for _ in range(3)] == [200] * 3
+        known.release()
+    assert other.result().status == 200
+    assert house.asked("invented") == {"one": 2, "two": 3}
+    assert await in_session() == 200
+    assert house.asked("invented") == {"one": 3, "two": 3}
+
+
+async def test_what_a_person_sets_counts_from_the_next_request_on(pooled: Open) -> None:
+    house = await with_two(pooled, "claude")
+    ids = {row.account.email: row.id for row in house.house.owner.snapshot().values()}
+    await VERBS["credentials.set"](house.house, {"id": ids[ANN], "weight": 4})
+    assert await where(house, "claude", plain, "", 20) == {ANN: 16, BEN: 4}
+    await VERBS["credentials.set"](house.house, {"id": ids[ANN], "excluded_models": ["claude-*"]})
+    assert await where(house, "claude", plain, "", 4) == {BEN: 4}
+    await VERBS["credentials.set"](house.house, {"id": ids[ANN], "excluded_models": [], "weight": 1})
+    assert await where(house, "claude", plain, "", 20) == {ANN: 10, BEN: 10}
+
+
+async def plain(house: Pooled, _session: str) -> Told:
+    return await house.ask("messages", CLAUDE)
+
+
 async def test_a_cap_holds_while_streams_run_and_ends_with_them(pooled: Open) -> None:
     house = await pooled(lambda sandbox: chat_keys(sandbox, {"key": "one", "max-parallel": 1}))
     known = house.sandbox["invented"]
