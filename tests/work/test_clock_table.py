@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 from desk import START, Desk, open_vault
-from test_renew_loop import quiet
+from test_renew_loop import pass_time, quiet
 
 from vaultd.work.tasks import Tasks
 
@@ -144,4 +144,23 @@ async def test_sec_51_an_age_that_no_stamp_betrays_costs_one_401(desk: Desk) -> 
     answer = await started.renewer.fresh(credential.id, rejected=credential.bearer)
 
     assert desk.sandbox["codex"].live(answer.bearer.reveal())  # type: ignore[union-attr]
+    assert len(started.begun) == 1
+
+
+async def test_sec_51_a_clock_that_was_behind_unseen_and_is_set_right_lets_no_token_run_out(
+    desk: Desk, tasks: Tasks
+) -> None:
+    """By its stamps the token is six minutes old at the start, and is two hours old; then the clock is set."""
+    desk.sandbox.set("claude", access_seconds=8 * HOUR)
+    credential = await desk.sign_in("claude")
+    desk.clock.reboot(2 * HOUR)
+    desk.clock.wall_error = -1.9 * HOUR
+    started = Desk(desk.sandbox, desk.clock, await open_vault(desk.owner.folder), desk.catalog, desk.client)
+    tasks.start("renew", started.renewer.forever())
+    await pass_time(started, 90)
+    desk.clock.wall_error = 0.0
+
+    for _ in range(12 * 6):  # and no request helps
+        await pass_time(started, 300)
+        desk.sandbox["claude"].live(started.get(credential.id).bearer.reveal())  # type: ignore[union-attr]
     assert len(started.begun) == 1
