@@ -1,4 +1,4 @@
-"""What a pool does for one request after another: projects, preview ids, caps, probes, homes; and what outlives what."""
+"""What a pool does for one request after another: projects, preview ids, caps, probes, homes; what outlives what."""
 
 from __future__ import annotations
 
