@@ -33,7 +33,7 @@ from vaultd.vault.owner import Owner
 from vaultd.vault.rootkey import Ask
 from vaultd.work import watch
 from vaultd.work.alerts import Alerts
-from vaultd.work.health.examine import quick
+from vaultd.work.health.examine import watched
 from vaultd.work.metrics import Metrics
 from vaultd.work.plan import Pool
 from vaultd.work.remember import Memory
@@ -113,7 +113,7 @@ class House:
         self._tasks.start("save", self.owner.keep_saving(self.clock))
         self._tasks.start("remember the pool", self.memory.forever())
         self.alerts = Alerts(
-            self, lambda: quick(self), self.client.send, lambda reason: self._trouble("webhook-failing", reason)
+            self, lambda: watched(self), self.client.send, lambda reason: self._trouble("webhook-failing", reason)
         )
         self._tasks.start("alerts", self.alerts.forever())
 

@@ -138,7 +138,10 @@ async def scene(person: Person, planted: Callable[[Path], Path]) -> AsyncIterato
             sent.put(json.loads(effect.body))
             return Reply(200)
 
-        return Scene(Alerts(house, lambda: findings, send, troubles.append, QUICK), findings, sent, troubles, house)
+        async def look() -> list[Finding]:
+            return list(findings)
+
+        return Scene(Alerts(house, look, send, troubles.append, QUICK), findings, sent, troubles, house)
 
     yield make
     await house.close()
@@ -148,18 +151,18 @@ async def test_a_fault_is_told_once_however_often_it_is_seen(scene: Callable[...
     here = scene()
     here.findings.append(found("disk-full", "3 KiB left", subject="/auth"))
     for _ in range(5):
-        here.alerts.look()
+        await here.alerts.look()
     assert len(here.alerts._waiting) == 1
     assert here.alerts.faults == {"disk-full": 1}
     here.findings.clear()
-    here.alerts.look()
+    await here.alerts.look()
     assert [message.state for message in here.alerts._waiting] == ["fault", "mended"]
 
 
 async def test_what_wakes_nobody_is_counted_and_not_told(scene: Callable[..., Scene]) -> None:
     here = scene()
     here.findings.append(found("cooling", "rests", subject="codex-a"))
-    here.alerts.look()
+    await here.alerts.look()
     assert not here.alerts._waiting
     assert here.alerts.faults == {"cooling": 1}
 
@@ -167,7 +170,7 @@ async def test_what_wakes_nobody_is_counted_and_not_told(scene: Callable[..., Sc
 async def test_a_thousand_logins_that_fail_are_four_messages(scene: Callable[..., Scene]) -> None:
     here = scene()
     here.findings += [found("renewal-failing", "503", subject=f"codex-{n}") for n in range(1000)]
-    here.alerts.look()
+    await here.alerts.look()
     told = [message.text.partition(": ")[2] for message in here.alerts._waiting]
     assert len(told) == 4
     assert told[-1] == "997 more of the kind renewal-failing (vaultd doctor)"
@@ -198,7 +201,7 @@ async def test_no_word_of_the_address_is_shown_or_logged(
     here = scene()
     with caplog.at_level(logging.DEBUG):
         here.findings.append(found("disk-full", "3 KiB left", subject="/auth"))
-        here.alerts.look()
+        await here.alerts.look()
     assert "CANARY" not in caplog.text
     assert masked(here.house.config)["alerts"] == {"webhook-url": "https://hooks.example/****"}
 

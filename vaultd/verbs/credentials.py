@@ -171,10 +171,12 @@ async def import_(house: House, args: Mapping[str, Any]) -> Any:
 
 def refused(house: House) -> list[dict[str, str]]:
     """Files of the folder that are not used: why, and the one next action."""
-    return [
-        {"file": file, "reason": says, "action": finding.action, "code": finding.code}
-        for file, says, finding in keys.refused(house)
-    ]
+    reasons = house.owner.refused()
+    rows = []
+    for file, finding in keys.refused(house):
+        says, _, action = reasons[file].partition("; next: ")
+        rows.append({"file": file, "reason": says, "action": action or finding.action, "code": finding.code})
+    return rows
 
 
 def rows_of(house: House) -> list[dict[str, Any]]:

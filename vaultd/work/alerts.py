@@ -14,7 +14,7 @@ import logging
 import random
 import socket
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -86,7 +86,7 @@ class Alerts:
     def __init__(
         self,
         house: House,
-        look: Callable[[], list[Finding]],
+        look: Callable[[], Awaitable[list[Finding]]],
         send: Sender,
         trouble: Callable[[str | None], None],
         pace: Pace = DEFAULT_PACE,
@@ -115,7 +115,7 @@ class Alerts:
     async def _watch(self) -> None:
         while True:
             self._changed.clear()
-            self.look()
+            await self.look()
             await self._house.clock.sleep(self._pace.settle)
             try:
                 async with asyncio.timeout(self._pace.look):
@@ -123,9 +123,9 @@ class Alerts:
             except TimeoutError:
                 continue
 
-    def look(self) -> None:
+    async def look(self) -> None:
         """Tells what is new since the last look, and what is gone."""
-        findings = self._look()
+        findings = await self._look()
         self.faults = Counter(finding.code for finding in findings)
         now = {(finding.code, finding.subject): finding for finding in findings if finding.fault.wakes}
         before, self._told = self._told, now

@@ -41,7 +41,7 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        """One line for a terminal, with the subject where what is said does not name it; a file is named by its name."""
+        """One line for a terminal, with the subject where what is said does not name it (a file: its last part)."""
         named = self.subject.rpartition("/")[2] in self.says
         return f"{self.says if named else f'{self.subject}: {self.says}'} ({self.action})"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vaultd.errors import Misconfigured
-from vaultd.vault.envelope import TOKEN
+from vaultd.vault.envelope import FILE_LIMIT, TOKEN
 from vaultd.work.health.codes import Finding, found
 from vaultd.work.health.seen import House
 
@@ -35,12 +35,17 @@ def folders(house: House) -> Iterator[Finding]:
 
 
 def sealed_files(house: House) -> Iterator[Finding]:
+    return (finding for _, finding in refused(house))
+
+
+def refused(house: House) -> Iterator[tuple[str, Finding]]:
+    """Files of the folder that are not used, by name."""
     for file, reason in sorted(house.owner.refused().items()):
         says, _, action = reason.partition("; next: ")
         code, subject = _code(house, file), str(house.owner.folder / file)
-        if code == "rolled-back":  # the first of the owner's two ways, which is always safe
+        if code == "rolled-back":  # its owner names two ways: the first is always safe
             subject, action = file.removesuffix(".json"), action.partition(", or ")[0]
-        yield found(code, f"{file}: {says}", subject=subject, action=action)
+        yield file, found(code, f"{file}: {says}", subject=subject, action=action)
 
 
 def _code(house: House, file: str) -> str:
@@ -49,10 +54,17 @@ def _code(house: House, file: str) -> str:
         data, _ = house.keyring.credentials.read(file)
         house.keyring.open(data, typ=TOKEN, name=file)
     except Misconfigured as error:
-        return error.code
+        in_clear = error.code == "file-open" and not _looks_sealed(house.owner.folder / file)
+        return "file-plaintext" if in_clear else error.code
     except OSError:
         return "file-unreadable"
     return "rolled-back"  # sound, and refused all the same
+
+
+def _looks_sealed(file: Path) -> bool:
+    """Of a regular file that is open to others: what to do about its mode depends on what was open."""
+    with file.open("rb") as opened:
+        return b'"ciphertext"' in opened.read(FILE_LIMIT)
 
 
 def _existing(folder: Path) -> Path:
