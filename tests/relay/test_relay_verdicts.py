@@ -245,6 +245,15 @@ async def test_a_translated_refusal_tells_the_client_when_to_come_back(serve: Se
     assert json.loads(told)["error"]["message"] == "You exceeded your quota"
 
 
+async def test_so_does_one_inside_a_200(serve: Serve, vendor: Vendor) -> None:
+    relayed = await serve(TWO_OF_EACH)
+    failed = {"type": "response.failed", "response": {"error": {"code": "rate_limit_exceeded", "message": "no more"}}}
+    head = {"x_codex_primary_used_percent": "100", "x_codex_primary_reset_after_seconds": "50"}
+    vendor.usual = stream(sse(failed), **head)
+    status, _, headers = await relayed.ask(*asking("m-codex", "chat"))
+    assert (status, headers["retry-after"]) == (429, "50")
+
+
 # --- the last word ----------------------------------------------------------------------------------------------------
 
 LIMITED = 429, b'{"error":{"message":"slow down"}}'
@@ -327,3 +336,12 @@ async def test_a_login_that_is_refused_like_a_bad_key_is_renewed_once_and_then_t
     assert (counts["denied:empty"], counts["renewals"], counts["requests:llm"]) == (2, 1, 4)
     (resting,) = house.resting()
     assert (resting.credential, resting.model) == (ann.id, "")
+
+
+async def test_a_login_that_was_renewed_just_now_is_not_asked_twice_with_what_was_refused(pooled: Open) -> None:
+    house = await pooled({"disable-cooling": True})
+    await house.sign_in("codex", "ann@example.com")
+    house.sandbox.set("codex", refuse_access=True)
+    assert [(await house.ask("responses", "gpt-5")).status for _ in range(2)] == [401, 401]
+    counts = house.sandbox["codex"].counts
+    assert (counts["renewals"], counts["requests:llm"]) == (1, 3)
