@@ -272,6 +272,10 @@ async def test_what_another_process_could_not_save_is_held_but_not_over_somethin
     third = await put(daemon, renewed(await put(daemon, renewed(first, 2500)), 3000))
     daemon.hold(late, "its disk is full")
     assert (daemon.get(ID), daemon.unsaved()) == (third, {})
+    store(daemon).sick = errno.EIO
+    fourth = await put(daemon, renewed(third, 4000))
+    daemon.hold(third, "its disk is full")
+    assert daemon.get(ID) == fourth
 
 
 def test_a_login_imported_meanwhile_outdoes_what_waits_though_its_tokens_are_older() -> None:
