@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 from desk import Desk, login
 
+from vaultd.catalog.load import load, shipped_folder
+from vaultd.config.model import Config
 from vaultd.work.tasks import Tasks
 
 DAY = 86400.0
@@ -192,6 +194,20 @@ async def test_disabled_and_stranded_credentials_are_left_alone(running: Desk) -
     await pass_time(running, 2 * 3600)
 
     assert running.sent == []
+
+
+async def test_a_lead_that_is_set_anew_counts_at_once(running: Desk) -> None:
+    """And nobody need sign in again, or start anything again, for it."""
+    await running.sign_in()
+    await pass_time(running, 60)
+    overlay = running.sandbox.overlay()
+    overlay["codex"]["oauth"] = {**overlay["codex"].get("oauth", {}), "refresh-ahead": "1m"}
+
+    running.catalog = load(shipped_folder(), None, Config(providers=overlay), "a test")
+    running.renewer.wake()
+    await to_outcome(running)
+
+    assert running.sent[0][0] - 1000 == pytest.approx(3600 - 60, abs=20)
 
 
 async def to_outcome(desk: Desk) -> tuple[str, str]:
