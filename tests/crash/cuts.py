@@ -18,7 +18,7 @@ from typing import Any
 
 import home
 from committing import refresh_token
-from processes import Line, Processes
+from processes import Processes
 
 #: The smallest that holds an ext4 with a journal; it is copied at each cut.
 _SIZE = 16 * 1024 * 1024
@@ -93,18 +93,20 @@ class Disk:
         line, pid = await self._processes.start(self._name, "commit", env=self._env, id=self._id, **args)
         assert (await line.hear() or {}).get("said") == "ready", f"see {args['log']}"
         line.say(do="go")
-        await asyncio.sleep(seconds)
+        said = [await line.hear() or {}]
+        while said[-1].get("said") == "sent":
+            said.append(await line.hear() or {})
+        await asyncio.sleep(seconds)  # after the first that was acknowledged, however slow the machine
         os.kill(pid, signal.SIGSTOP)
         await _stands_still(pid)
-        acknowledged = self._newest(line)
+        acknowledged = self._newest([*said, *line.so_far()])
         shutil.copyfile(self._image, self._copy)
         line.close()
         return acknowledged
 
-    def _newest(self, line: Line) -> int:
+    def _newest(self, said: list[dict[str, Any]]) -> int:
         """The last generation that was acknowledged by now."""
-        said = line.so_far()
-        assert not [words for words in said if words["said"] == "failed" or words.get("troubles")], said
+        assert not [words for words in said if words.get("said") not in {"sent", "done"} or words.get("troubles")], said
         return max([self._generation, *(words["generation"] for words in said if words["said"] == "done")])
 
     async def _look(self) -> dict[str, Any]:

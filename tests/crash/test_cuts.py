@@ -48,8 +48,11 @@ async def test_sec_43_the_cuts_find_out_a_system_that_forgets_its_folders(folder
         disk = Disk(folder, "disk", processes, forgetful=True)
         await disk.open()
         try:
-            cuts = [await disk.cut(index, "a test") for index in range(CUTS)]
+            index, cut = 0, await disk.cut(0, "a test")
+            while not cut.wrong and index < 60:  # of four, one loses something
+                index += 1
+                cut = await disk.cut(index, "a test")
         finally:
             await disk.close()
 
-    assert [cut for cut in cuts if cut.wrong] != []
+    assert cut.found == cut.acknowledged - 1, cut
