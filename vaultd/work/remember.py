@@ -143,8 +143,12 @@ def _read(path: Path) -> _File | None:
 
 def _bounded(kept: Kept, latest: float) -> Kept:
     """Nothing ends after `latest`, and nothing was in the future when it was kept."""
+    replace = msgspec.structs.replace
     marks = [
-        msgspec.structs.replace(mark, since=min(mark.since, 0.0), until=min(mark.until, latest)) for mark in kept.marks
+        mark
+        if mark.since <= 0 and mark.until <= latest
+        else replace(mark, since=min(mark.since, 0.0), until=min(mark.until, latest))
+        for mark in kept.marks
     ]
-    homes = [msgspec.structs.replace(home, used=min(home.used, 0.0)) for home in kept.homes]
+    homes = [home if home.used <= 0 else replace(home, used=0.0) for home in kept.homes]
     return Kept(marks, homes)
