@@ -189,10 +189,14 @@ async def test_a_file_that_is_not_ours_is_left_out_with_one_line(
 async def test_times_that_no_file_of_ours_holds_are_bounded(tmp_path: Path) -> None:
     await before(tmp_path, LIMITED)
     path = tmp_path / "pool.json"
-    marks = [["codex-a", f"gpt-{n}", since, until, 429] for n, (since, until) in enumerate([(9e99, 9e99), (-9e99, 1)])]
+    marks = [
+        ["codex-a", f"gpt-{n}", since, until, 429]
+        for n, (since, until) in enumerate([(9e99, 9e99), (-9e99, 1), (9e99, 2)])
+    ]
     edited(kept={"marks": marks, "homes": [["h", "gpt-5", "codex-a", "", 9e99]]})(path)
     run = Run(tmp_path, longest=60)
-    assert [seconds for seconds, _, _ in run.rests().values()] == [60, 1]
+    assert [seconds for seconds, _, _ in run.rests().values()] == [60, 1, 2]
+    assert all(mark.since <= run.clock.boot() for _, mark in run.pool.state.cooldowns(run.clock.boot()))
     run.clock.advance(2 * 3600)
     assert run.pool.state.homes.find(("h", "gpt-5"), run.clock.boot()) is None
 
