@@ -30,7 +30,7 @@ def main() -> None:
     print(f"{platform.platform()}, {os.cpu_count()} cores\n")
     campaign = Campaign(folder, lambda line: print(line, flush=True))
     try:
-        for mode in ("daemon", "everything"):
+        for mode in ("daemon", "everything", "keeper"):
             asyncio.run(campaign.run(mode, kills))
         print(table(campaign.state), end="\n\n")
         good = not any(tally.failures for tally in campaign.state.modes.values())

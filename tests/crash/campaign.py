@@ -112,7 +112,11 @@ class Campaign:
 
 def table(state: State) -> str:
     """What is to be reported, as Markdown."""
-    names = {"daemon": "the daemon, no grace", "everything": "everything, 30 s grace"}
+    names = {
+        "daemon": "the daemon, no grace",
+        "everything": "everything, 30 s grace",
+        "keeper": "the keeper, 30 s grace",
+    }
     phases = ("before the vendor was asked", "the vendor at work", "the vendor had rotated")
     lines = [
         "| killed in mid-renewal | kills | lost | spent tokens presented | unreadable | "

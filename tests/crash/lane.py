@@ -22,9 +22,14 @@ from processes import Line, Processes
 from vaultd.sandbox import Sandbox
 from vaultd.sandbox.records import GrantError
 
-#: Who is killed, and how long a spent refresh token still works at the vendor: the two campaigns.
-Mode = Literal["daemon", "everything"]
-GRACE: Mapping[Mode, float] = {"daemon": 0, "everything": 30}
+#: Who is killed, and how long a spent refresh token still works at the vendor.
+Mode = Literal["daemon", "everything", "keeper"]
+GRACE: Mapping[Mode, float] = {"daemon": 0, "everything": 30, "keeper": 30}
+_KILLED: Mapping[Mode, tuple[str, ...]] = {
+    "daemon": ("daemon",),
+    "everything": ("daemon", "keeper"),
+    "keeper": ("keeper",),
+}
 #: How long the vendor thinks before it answers: there must be a moment to strike in. The reference figures had 5 ms.
 THINKS = 0.003
 #: A login is lost that a started daemon has not settled by itself by then. Shorter than the grace, with room for a
@@ -51,7 +56,7 @@ class Kill:
 
     @property
     def good(self) -> bool:
-        return not (self.lost or self.reused or self.unreadable)
+        return not (self.lost or self.reused or self.unreadable or self.why)
 
     def plain(self) -> dict[str, Any]:
         return asdict(self)
@@ -93,13 +98,18 @@ class Lane:
         await _until(daemon, "ordered")
         moment, at_vendor = await self._await_moment(rng, asked)
         now_asked, now_rotated = self._asked() - asked, self._vendor.counts["renewals"] - rotated
-        await self._processes.kill(self.name, *(("daemon",) if self._mode == "daemon" else ("daemon", "keeper")))
-        hit = all(words["said"] not in {"done", "failed"} for words in await daemon.all())
+        killed = await self._processes.kill(self.name, *_KILLED[self._mode])
+        said = daemon.so_far() if self._mode == "keeper" else await daemon.all()
+        hit = killed > 0 and all(words["said"] not in {"done", "failed"} for words in said)
+        unhelped = (
+            "" if self._mode != "keeper" or not hit or await self._comes_right(daemon) else "not settled by the daemon"
+        )
+        await self._processes.kill(self.name, "daemon")
         daemon.close()
         self._learn(moment, at_vendor=at_vendor, hit=hit)
         phase: Any = "before the vendor was asked" if not now_asked else "the vendor at work"
         phase = "missed" if not hit else "the vendor had rotated" if now_rotated else phase
-        return await self._judged(Kill(self._mode, index, round(moment, 5), phase))
+        return await self._judged(Kill(self._mode, index, round(moment, 5), phase, why=unhelped))
 
     async def last_word(self) -> str:
         """Who outlived his daemon ends, and a renewal that nobody disturbs is one renewal. Empty if all is well."""
@@ -117,9 +127,22 @@ class Lane:
             return f"the last renewal: {words.get('said')} {words.get('reason', '')}"
         return ""
 
+    async def _comes_right(self, daemon: Line) -> bool:
+        """A daemon that lost its keeper starts another, which settles what was cut off, or nothing was spent."""
+        try:
+            async with asyncio.timeout(SETTLES):
+                while (words := await daemon.hear()) is not None:
+                    if words["said"] != "ordered" and self._safe(words):
+                        return True
+        except TimeoutError:
+            pass
+        return False
+
     async def _await_moment(self, rng: random.Random, asked: int) -> tuple[float, bool]:
-        """Half of the kills fall anywhere from the order to the commit, half from when the vendor has the token."""
-        if rng.random() < 0.5:
+        """Half of the kills fall anywhere from the order to the commit, half from when the vendor has the token.
+
+        A keeper is there only after the order: it is killed when the vendor has the token."""
+        if self._mode != "keeper" and rng.random() < 0.5:
             moment = rng.uniform(0, self._whole)
             await asyncio.sleep(moment)
             return moment, False

@@ -25,6 +25,14 @@ async def test_sec_45_forty_kills_of_everything_lose_nothing_within_the_vendors_
     assert tally.phases["the vendor had rotated"]
 
 
+async def test_sec_45_a_daemon_whose_keeper_is_killed_settles_what_it_began_with_another(tmp_path: Path) -> None:
+    tally = await Campaign(tmp_path).run("keeper", 10)
+
+    assert tally.struck >= 10
+    assert tally.failures == []
+    assert tally.phases["the vendor had rotated"]
+
+
 async def test_a_campaign_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
     first = await Campaign(tmp_path).run("everything", 2)
 
