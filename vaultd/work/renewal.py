@@ -42,6 +42,8 @@ from vaultd.work.tasks import Tasks
 
 _log = logging.getLogger("vaultd.renew")
 
+_CUT_OFF = "an earlier renewal was cut off before its answer was saved, which may have spent this token"
+
 
 class Order(msgspec.Struct, frozen=True):
     """Renew `id`: because the time of its `generation` has come, or because a vendor refused the bearer whose
@@ -144,18 +146,17 @@ async def _renew(owner: Owner, order: Order, send: _Timed, clock: Clock) -> tupl
                 )
             except SignInRequired as refusal:
                 reason = str(refusal)
+                if earlier is not None:
+                    reason += f"; {_CUT_OFF}"
+                return await _buried(owner, lease, current.tokens, DeadLogin(reason, clock.now())), None
             except VaultdError:
                 # What became of an earlier one this failure does not tell.
                 if earlier is None and asking.in_vain:
                     with suppress(TryLater):  # it stands, and costs one renewal more
                         await lease.resolve()
                 raise
-            else:
-                saved = await lease.put(renewed(current, grant, clock.now()))
-                return await _completed(lease, saved, vendor, _performer(current, send, clock)), asked_at
-    if earlier is not None:
-        reason += "; an earlier renewal was cut off before its answer was saved, which may have spent this token"
-    return await _buried(owner, id, current.tokens, DeadLogin(reason, clock.now())), None
+            saved = await lease.put(renewed(current, grant, clock.now()))
+            return await _completed(lease, saved, vendor, _performer(current, send, clock)), asked_at
 
 
 class _Timed:
@@ -225,13 +226,13 @@ def sign_in_again(credential: Credential, reason: str) -> SignInRequired:
     return SignInRequired(f"{credential.id}: sign-in required ({reason}): {renewing(credential)}")
 
 
-async def _buried(owner: Owner, id: str, presented: Tokens, dead: DeadLogin) -> Credential:  # noqa: A002
-    """Believe a refusal only where the file still holds the token that was refused (SEC-47); the tokens stay."""
-    async with owner.leased(id) as lease:
-        current = lease.current
-        if current is not None and not current.dead and current.tokens and current.tokens.refresh == presented.refresh:
-            current = await lease.put(replace(current, dead=dead))
-    return _alive(current, id)
+async def _buried(owner: Owner, lease: Lease, presented: Tokens, dead: DeadLogin) -> Credential:
+    """Believe a refusal only where the file still holds the token that was refused (SEC-47): another program may write
+    it without a lease. The tokens stay. Within the lease, so that nobody presents the token again meanwhile."""
+    current = owner.reread(lease.id)
+    if current is not None and not current.dead and current.tokens and current.tokens.refresh == presented.refresh:
+        current = await lease.put(replace(current, dead=dead))
+    return _alive(current, lease.id)
 
 
 def _alive(credential: Credential | None, id: str) -> Credential:  # noqa: A002
