@@ -77,9 +77,9 @@ class Range:
     async def calls(self) -> Counter[tuple[str, str]]:
         """(thread, call) → how often, in one renewal that nobody disturbs."""
         log = self._folder / "calls.log"
-        line, env, words = await self._ready("count")
-        tracer = await _trace("-f", "-p", str(words["main"]), "-o", str(log), "-e", f"trace={','.join(CALLS)}")
-        said = await _go(line)
+        line, env, words = await self.ready("count")
+        tracer = await trace("-f", "-p", str(words["main"]), "-o", str(log), "-e", f"trace={','.join(CALLS)}")
+        said = await self.go(line)
         assert said and said[-1]["said"] == "done", said
         line.close()
         await tracer.wait()
@@ -89,25 +89,25 @@ class Range:
             found = _LINE.match(row)
             if found is not None and "resumed" not in row:
                 seen[names[int(found[1])], found[2]] += 1
-        assert (await self._look("count", env))["refresh"] == refresh_token(2)
+        assert (await self.look("count", env))["refresh"] == refresh_token(2)
         return seen
 
     async def strike(self, strike: Strike) -> Outcome:
         self._count += 1
         lane = f"strike-{self._count}"
         log = self._folder / f"{lane}.log"
-        line, env, words = await self._ready(lane)
+        line, env, words = await self.ready(lane)
         tampering = f"inject={strike.call}:{FAULTS[strike.fault]}:when={strike.n}{'+' if strike.ever else ''}"
-        tracer = await _trace(
+        tracer = await trace(
             "-p", str(words[strike.thread]), "-o", str(log), "-e", f"trace={strike.call}", "-e", tampering
         )
-        said = await _go(line)
+        said = await self.go(line)
         await self._processes.kill(lane, "commit")
         line.close()
         await tracer.wait()
         ended = {words["said"] for words in said}
         struck = not ended & {"done", "failed"} if strike.fault == "KILL" else "INJECTED" in log.read_text()
-        found = await self._look(lane, env)
+        found = await self.look(lane, env)
         shutil.rmtree(env["HOME"])
         log.unlink()
         return _judged(strike, struck, said, found)
@@ -123,7 +123,7 @@ class Range:
             done = [group.create_task(lane()) for _ in range(lanes)]
         return [outcome for task in done for outcome in task.result()]
 
-    async def _ready(self, lane: str) -> tuple[Line, dict[str, str], dict[str, Any]]:
+    async def ready(self, lane: str) -> tuple[Line, dict[str, str], dict[str, Any]]:
         here = self._folder / lane
         shutil.copytree(self._pattern, here)
         env = home.environment(here)
@@ -132,13 +132,24 @@ class Range:
         assert words is not None, (here / "stderr.log").read_text()
         return line, env, words
 
-    async def _look(self, lane: str, env: dict[str, str]) -> dict[str, Any]:
+    async def look(self, lane: str, env: dict[str, str]) -> dict[str, Any]:
         line, _ = await self._processes.start(lane, "look", env=env, id=self._id, log=env["HOME"] + "/stderr.log")
         found = await line.hear()
         line.close()
         if found is None:
             return {"unreadable": await asyncio.to_thread(Path(env["HOME"], "stderr.log").read_text)}
         return found
+
+    @staticmethod
+    async def go(line: Line) -> list[dict[str, Any]]:
+        """What the renewal said, until it was done, failed, or dead."""
+        line.say(do="go")
+        said = []
+        while (words := await line.hear()) is not None:
+            said.append(words)
+            if words["said"] in {"done", "failed"}:
+                break
+        return said
 
 
 def every(calls: Counter[tuple[str, str]], *, ever: bool = False) -> Iterable[Strike]:
@@ -190,21 +201,10 @@ def table(outcomes: Iterable[Outcome]) -> str:
     return "\n".join(lines)
 
 
-async def _trace(*words: str) -> asyncio.subprocess.Process:
+async def trace(*words: str) -> asyncio.subprocess.Process:
     """strace, attached."""
     tracer = await asyncio.create_subprocess_exec("strace", *words, stderr=asyncio.subprocess.PIPE)
     assert tracer.stderr is not None
     said = (await asyncio.wait_for(tracer.stderr.readline(), LONGEST)).decode()
     assert "attached" in said, said
     return tracer
-
-
-async def _go(line: Line) -> list[dict[str, Any]]:
-    """What the renewal said, until it was done, failed, or dead."""
-    line.say(do="go")
-    said = []
-    while (words := await line.hear()) is not None:
-        said.append(words)
-        if words["said"] in {"done", "failed"}:
-            break
-    return said

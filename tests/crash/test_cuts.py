@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import simulated
 from cuts import Disk, Refused, may_mount
 from processes import Processes
+from strikes import Range
 
 CUTS = 10
 
@@ -56,3 +58,17 @@ async def test_sec_43_the_cuts_find_out_a_system_that_forgets_its_folders(folder
             await disk.close()
 
     assert cut.found == cut.acknowledged - 1, cut
+
+
+async def test_sec_43_no_disk_that_posix_lets_a_cut_leave_has_lost_the_login_or_forgotten_a_renewal(
+    tmp_path: Path, tool: Callable[[str], str]
+) -> None:
+    tool("strace")
+    async with Processes() as processes:
+        range_ = Range(tmp_path / "range", processes)
+        await range_.open()
+
+        disks, wrong = await simulated.cuts(range_)
+
+    assert wrong == []
+    assert disks > 20
