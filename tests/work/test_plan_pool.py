@@ -349,6 +349,9 @@ async def test_a_refusal_is_worked_out_anew_when_anything_moves(place: Place) ->
         tried(house, "gpt-5", Outcome(429, retry_after=900))
     before = refused(house, "gpt-5")
     assert "codex-a" in before.message and "codex-b" in before.message
+    (tier,) = house.pool.route(house, "openai-responses", "gpt-5").tiers
+    house.pool.state.report(tier.members[1], Outcome(429, retry_after=5), place.clock.boot(), longest=1e9)
+    assert refused(house, "gpt-5").retry_after == 5
     async with house.owner.leased("codex-a") as lease:
         await lease.remove()
     assert "codex-a" not in refused(house, "gpt-5").message
@@ -416,6 +419,7 @@ async def test_a_conversation_goes_on_where_its_first_question_was_answered(plac
     first = Session("one", begins=True), Session("two", begins=True)
     begun = [served(house, session) for session in first]
     assert sorted(begun) == ["codex-a", "codex-b"]
+    assert house.pool.state.export(place.clock.boot()).homes == [], "most go no further"
     for _ in range(2):
         assert [served(house, Session(session.key)) for session in reversed(first)] == begun[::-1]
 
