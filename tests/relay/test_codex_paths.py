@@ -51,6 +51,17 @@ async def test_the_last_refusal_is_the_vendors_own(serve: Serve, vendor: Vendor)
     assert b"<html>" not in body
 
 
+@pytest.mark.parametrize("path", ["/v1/responses/compact", "/backend-api/codex/alpha/search"])
+async def test_when_to_come_back_is_told_in_a_header_where_the_vendor_says_it_in_its_body(
+    serve: Serve, vendor: Vendor, path: str
+) -> None:
+    relayed = await serve(TWO_KEYS)
+    limited = b'{"error": {"type": "usage_limit_reached",  "resets_in_seconds": 59.1}}'
+    vendor.usual = whole(limited, status=429)
+    status, body, headers = await relayed.ask(path, COMPACT)
+    assert (status, body, headers["retry-after"]) == (429, limited, "60")
+
+
 async def test_compact_wants_a_model(serve: Serve) -> None:
     relayed = await serve()
     status, body, _ = await relayed.ask("/v1/responses/compact", b"{}")

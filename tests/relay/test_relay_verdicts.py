@@ -245,6 +245,30 @@ async def test_a_translated_refusal_tells_the_client_when_to_come_back(serve: Se
     assert json.loads(told)["error"]["message"] == "You exceeded your quota"
 
 
+RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "33.2s"}
+IN_ITS_BODY = [
+    ("m-codex", "responses", 429, {"error": {"type": "usage_limit_reached", "resets_in_seconds": 60.5}}, "61"),
+    ("m-gemini", "gemini", 429, {"error": {"code": 429, "message": "no", "details": [RETRY_INFO]}}, "34"),
+    ("m-gemini", "gemini", 503, {"error": {"code": 503, "message": "no", "details": [RETRY_INFO]}}, "34"),
+    ("m-codex", "responses", 429, {"error": {"type": "usage_limit_reached", "resets_in_seconds": 18 * 86400}}, "3600"),
+    ("m-gemini", "gemini", 503, {"error": {"code": 503, "message": "no"}}, None),
+]
+
+
+@pytest.mark.parametrize(("model", "fmt", "status", "body", "told"), IN_ITS_BODY)
+async def test_what_a_vendor_says_in_its_body_alone_is_told_in_the_header_that_clients_read(
+    serve: Serve, vendor: Vendor, model: str, fmt: str, status: int, body: Any, told: str | None
+) -> None:
+    """Codex and the SDKs look only there. The body stays as it is, byte by byte."""
+    relayed = await serve("disable-cooling: true\ncooldown: {{max-seconds: 3600}}\n" + TWO_OF_EACH)
+    spaced = json.dumps(body, indent=3).encode()
+    vendor.usual = whole(spaced, status)
+    got, bytes_, headers = await relayed.ask(*asking(model, fmt))
+    assert (got, bytes_, headers.get("retry-after")) == (status, spaced, told)
+    vendor.usual = whole(spaced, status, retry_after="7")
+    assert (await relayed.ask(*asking(model, fmt)))[2]["retry-after"] == "7", "the vendor's own header stays"
+
+
 async def test_so_does_one_inside_a_200(serve: Serve, vendor: Vendor) -> None:
     relayed = await serve(TWO_OF_EACH)
     failed = {"type": "response.failed", "response": {"error": {"code": "rate_limit_exceeded", "message": "no more"}}}

@@ -71,7 +71,8 @@ class Backend:
 
     async def _sent(self, request: web.Request, passed: Passed) -> web.StreamResponse:
         answer, request[PROVIDER] = passed.answer, passed.provider
-        response = web.StreamResponse(status=answer.status, headers=towards_client(answer.headers.items()))
+        headers = towards_client(answer.headers.items(), passed.wait)
+        response = web.StreamResponse(status=answer.status, headers=headers)
         try:
             await response.prepare(request)
             while chunk := await self._read(passed):

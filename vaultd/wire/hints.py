@@ -20,8 +20,9 @@ import msgspec
 
 from vaultd.wire import fault
 
-#: Quotas are refused with this; other refusals know `Retry-After` alone.
+#: Quotas are refused with this; other refusals know `Retry-After` alone, and an overloaded Google its RetryInfo.
 _LIMITED: Final = 429
+_UNAVAILABLE: Final = 503
 #: In seconds: who says so much says nothing.
 _CENTURY: Final = 100 * 365 * 86400.0
 #: `Retry-After` is rounded up, and some vendors add a margin: within it, it speaks of the same window.
@@ -63,6 +64,8 @@ def retry_after(status: int, headers: Mapping[str, str], body: bytes, *, wall: f
         for source in (_unified, _per_minute, _codex, _openai):
             said += source(named, wall)
         said += _told(body, wall)
+    elif status == _UNAVAILABLE:
+        said += _retry_info(fault.error_of(body), "")
     return _chosen(said)
 
 
@@ -145,15 +148,22 @@ def _told(body: bytes, wall: float) -> _Said:
     why = _SOME_LIMIT if error.get("type") == "usage_limit_reached" else ""
     yield _number(error.get("resets_in_seconds")), why
     yield _until(error.get("resets_at"), wall), why
-    details = error.get("details")
-    details = [one for one in details if isinstance(one, dict)] if isinstance(details, list) else []
-    why = next((words for one in details if (words := _quota(one))), "")
-    for one in details:
-        if "retryDelay" in one:
-            yield _length(one["retryDelay"]), why
+    why = next((words for one in _details(error) if (words := _quota(one))), "")
+    yield from _retry_info(error, why)
     message = error.get("message")
     if isinstance(message, str) and (found := _SAID.search(message[:_WORDS])) is not None:
         yield _length(found[1]), why
+
+
+def _retry_info(error: Mapping[str, Any], why: str) -> _Said:
+    for one in _details(error):
+        if "retryDelay" in one:
+            yield _length(one["retryDelay"]), why
+
+
+def _details(error: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    details = error.get("details")
+    return [one for one in details if isinstance(one, dict)] if isinstance(details, list) else []
 
 
 def _quota(detail: Mapping[str, Any]) -> str:

@@ -18,7 +18,6 @@ from vaultd.catalog.manifest import FormatName, Provider
 from vaultd.errors import Misconfigured, ProtocolError, SignInRequired, TryLater
 from vaultd.net import upstream
 from vaultd.net.client import Client as Network
-from vaultd.net.clock import Clock
 from vaultd.net.upstream import BROKEN, Answer
 from vaultd.pool.state import NETWORK, Outcome
 from vaultd.secret import Secret
@@ -39,7 +38,7 @@ from vaultd.work.metrics import Metrics
 from vaultd.work.plan import Candidate
 from vaultd.work.renew import Renewer
 from vaultd.work.translate import Translated, Understanding
-from vaultd.work.verdict import of_stream, verdict
+from vaultd.work.verdict import of_stream, verdict, wait
 
 #: An answer up to this size is read whole before the client hears of it, so that a failure in its middle still finds
 #: another candidate; a larger one (images, in base64) passes through.
@@ -221,13 +220,13 @@ class Attempts:
 
     async def _begin(self, ready: Ready, ask: Ask) -> Ready | Failed:
         """Reads on until there is something to tell: until then a failure finds another candidate."""
-        answer, idle, clock = ready.answer, self._house.config.streaming.idle_seconds, self._house.clock
+        answer, house = ready.answer, self._house
         if not is_stream(answer):
             return ready
         if isinstance(ready.errand, Translated):
-            return await _begun(ready, ready.errand, idle, clock)
+            return await _begun(ready, ready.errand, house)
         if ask.action == "stream" and "Content-Encoding" not in answer.headers:
-            return await _opened(ready, ask.format, idle, clock)
+            return await _opened(ready, ask.format, house)
         return ready
 
     async def _refused(self, answer: Answer, errand: Same | Translated, provider: Provider) -> Failed:
@@ -237,13 +236,13 @@ class Attempts:
             reason = Refusal(502, "upstream", f"{answer.host} answered with a redirect, which is not followed")
             return Failed(Outcome(502), reason)
         outcome = verdict(provider, answer.status, answer.headers, body, wall=self._house.clock.now())
-        hint = outcome.retry_after
+        hint = wait(outcome, self._house.config.cooldown.max_seconds)
         body = explained(provider, answer.status, body) or body
         if isinstance(errand, Translated):
             if (refusal := fault.told(answer.status, body, hint)) is not None:
                 return Failed(outcome, refusal, body)
         elif body.lstrip()[:1] in {b"{", b"["} or answer.headers.get("Content-Encoding", "identity") != "identity":
-            return Failed(outcome, Whole(answer.status, towards_client(answer.headers.items()), body), body)
+            return Failed(outcome, Whole(answer.status, towards_client(answer.headers.items(), hint), body), body)
         message = f"{answer.host} answered with status {answer.status} and no reason that can be passed on"
         return Failed(outcome, Refusal(answer.status, "upstream", message, hint))
 
@@ -281,45 +280,45 @@ async def _reason(answer: Answer, inflate: bool) -> bytes:
     return body
 
 
-def judged(ready: Ready, refusal: Refusal, clock: Clock, last_word: Whole | None = None) -> Failed:
+def judged(ready: Ready, refusal: Refusal, house: House, last_word: Whole | None = None) -> Failed:
     """A try that failed inside a 200, before the client heard anything of it."""
-    outcome = of_stream(ready.provider, refusal, ready.answer.headers, wall=clock.now())
-    refusal.retry_after = outcome.retry_after
+    outcome = of_stream(ready.provider, refusal, ready.answer.headers, wall=house.clock.now())
+    refusal.retry_after = wait(outcome, house.config.cooldown.max_seconds)
     return Failed(outcome, last_word or refusal)
 
 
-async def _opened(ready: Ready, fmt: FormatName, idle: float, clock: Clock) -> Ready | Failed:
+async def _opened(ready: Ready, fmt: FormatName, house: House) -> Ready | Failed:
     """A stream of which something is worth passing on; one that fails before that is a try in vain."""
     answer, opening, pieces = ready.answer, Opening(fmt), [ready.first]
     found: Verdict = opening.feed(ready.first)
     while found == "hold":
-        chunk = await _next(answer, idle)
+        chunk = await _next(answer, house)
         found = opening.feed(chunk) if chunk else opening.end()
         pieces.append(chunk)
     if isinstance(found, Refusal):
         # If nobody else can answer, the client hears it in the vendor's own bytes.
         rest, _ = await answer.whole(_ERROR_LIMIT)
         said = Whole(answer.status, towards_client(answer.headers.items()), b"".join([*pieces, rest]), found)
-        return judged(ready, found, clock, said)
+        return judged(ready, found, house, said)
     return msgspec.structs.replace(ready, first=b"".join(pieces))
 
 
-async def _begun(ready: Ready, errand: Translated, idle: float, clock: Clock) -> Ready | Failed:
+async def _begun(ready: Ready, errand: Translated, house: House) -> Ready | Failed:
     """Likewise, for a stream that is read."""
     answer, reading = ready.answer, errand.reader()
     events, chunk = reading.feed(ready.first), ready.first
     while chunk and all(type(event) is Begin for event in events):
-        chunk = await _next(answer, idle)
+        chunk = await _next(answer, house)
         events += reading.feed(chunk) if chunk else reading.end()
     failure = events[-1] if events else None
     if isinstance(failure, Fail) and not any(type(event) is Open for event in events):
-        return judged(ready, failure.refusal, clock)
+        return judged(ready, failure.refusal, house)
     return msgspec.structs.replace(ready, reading=reading, events=events)
 
 
-async def _next(answer: Answer, idle: float) -> bytes:
+async def _next(answer: Answer, house: House) -> bytes:
     """The vendor has begun: from now on it may be silent for so long."""
-    with Deadline(idle):
+    with Deadline(house.config.streaming.idle_seconds):
         return await answer.read()
 
 

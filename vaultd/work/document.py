@@ -93,6 +93,14 @@ _SET: Final = (
     (f"`user-agent: {headers.USER_AGENT.partition('/')[0]}/<version>`", "unless the client has its own"),
     ("`headers` of a key or of an `openai-compatibility` entry", "the operator's word; wins over all but framing"),
 )
+#: To a vendor's own refusal.
+_ADDED: Final = (
+    (
+        "`retry-after`, in seconds, at most `cooldown.max-seconds`",
+        "the vendor says elsewhere when to come back: Codex's `resets_in_seconds`, Google's RetryInfo, a reset",
+        "clients look in this one header",
+    ),
+)
 _AUTH: Final = {
     "bearer": "authorization: Bearer",
     "x-api-key": "x-api-key",
@@ -175,6 +183,7 @@ def page() -> str:
     parts += [_KEPT]
     parts += ["## Headers that vaultd sets\n", _table(("header", "when"), _SET)]
     parts += ["## Headers of the vendor that come back\n", _listed(headers.ANSWER, headers.ANSWER_PREFIXES)]
+    parts += ["Added to them:\n", _table(("header", "when", "why"), _ADDED)]
     parts += ["## By vendor\n", *_vendors()]
     parts += ["## For an endpoint that wants a system block of its own\n", _OPTION]
     rows = [(f"`{fmt}`", f"`{row.member}`", row.what, row.why) for fmt, row in FIRST_SYSTEM_ROWS.items()]

@@ -6,6 +6,7 @@ docs/honest-relay.md shows these lists, and a test holds the two together.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
@@ -88,13 +89,18 @@ def with_tokens(present: str, tokens: str) -> str:
     return ",".join([present, *missing] if present else missing)
 
 
-def towards_client(vendor: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """What is not ASCII stays here: bytes that are no UTF-8 cannot be written again, and nobody reads them."""
+def towards_client(vendor: Iterable[tuple[str, str]], wait: float | None = None) -> dict[str, str]:
+    """What is not ASCII stays here: bytes that are no UTF-8 cannot be written again, and nobody reads them.
+
+    `wait`: in how many seconds to come back, said where the vendor says it elsewhere: clients look in this one header.
+    """
     headers: dict[str, str] = {}
     for name, value in vendor:
         low = name.lower()
         if (low in ANSWER or low.startswith(ANSWER_PREFIXES)) and value.isascii():
             headers[low] = value
+    if wait is not None:
+        headers.setdefault("retry-after", str(math.ceil(wait)))
     return headers
 
 

@@ -29,7 +29,7 @@ from vaultd.work.deadline import Deadline
 from vaultd.work.headers import towards_vendor
 from vaultd.work.routing import usable_now, way_in
 from vaultd.work.session import session_of
-from vaultd.work.verdict import verdict
+from vaultd.work.verdict import verdict, wait
 
 _log = logging.getLogger("vaultd.relay")
 
@@ -55,6 +55,8 @@ class Passed(msgspec.Struct, frozen=True):
 
     answer: Answer
     provider: str
+    #: In how many seconds to come back, where a refusal says so.
+    wait: float | None = None
     #: What ends with the answer.
     held: ExitStack = msgspec.field(default_factory=ExitStack)
 
@@ -84,8 +86,9 @@ async def compact(house: House, body: Members, headers: Mapping[str, str]) -> Pa
             held.enter_context(plan.hold(candidate))
             last = await _asked(house, candidate.provider, candidate.credential, errand)
             if isinstance(last, Passed):
-                last = Passed(last.answer, last.provider, held.pop_all())
+                last = msgspec.structs.replace(last, held=held.pop_all())
         outcome = await _outcome(house, candidate.provider, last)
+        last = _timed(house, last, outcome)
         plan.report(candidate, outcome)
         if not outcome.passes_on:
             break
@@ -106,12 +109,18 @@ async def _outcome(house: House, provider: Provider, last: Refusal | Passed) -> 
     return verdict(provider, answer.status, answer.headers, body, wall=house.clock.now())
 
 
+def _timed(house: House, last: Refusal | Passed, outcome: Outcome) -> Refusal | Passed:
+    after = wait(outcome, house.config.cooldown.max_seconds)
+    return msgspec.structs.replace(last, wait=after) if isinstance(last, Passed) else last
+
+
 async def pass_on(house: House, errand: Errand) -> Passed:
     """Anything else, to the first credential of Codex's kind that takes it. Raises Refusal."""
     last: Refusal | Passed | None = None
     for provider, credential in _of_codex(house):
         _let_go(last)
         last = await _asked(house, provider, credential, errand)
+        last = _timed(house, last, await _outcome(house, provider, last))
         if isinstance(last, Passed) and last.answer.status not in FAILOVER:
             break
     if last is None:
@@ -174,21 +183,21 @@ async def _told(last: Refusal | Passed) -> Passed:
         if 300 <= answer.status < 400:
             raise Refusal(502, "upstream", f"{answer.host} answered with a redirect, which is not followed")
         if answer.status >= 400 and not answer.headers.get("Content-Type", "").startswith("application/json"):
-            raise await _reason(answer)
+            raise await _reason(answer, last.wait)
     except BaseException:
         last.close()
         raise
     return last
 
 
-async def _reason(answer: Answer) -> Refusal:
+async def _reason(answer: Answer, after: float | None) -> Refusal:
     """A proxy's page of HTML is nobody's answer."""
     try:
         body, _ = await answer.whole(_ERROR_LIMIT)
     except BROKEN:
         body = b""
     message = f"{answer.host} answered with status {answer.status} and no reason that can be passed on"
-    return fault.told(answer.status, body) or Refusal(answer.status, "upstream", message)
+    return fault.told(answer.status, body, after) or Refusal(answer.status, "upstream", message, after)
 
 
 def _let_go(last: Refusal | Passed | None) -> None:

@@ -199,7 +199,7 @@ class Relay:
         except Refusal as refusal:
             if client.opened:
                 raise
-            return judged(ready, refusal, self._house.clock)
+            return judged(ready, refusal, self._house)
         finally:
             answer.close()
 

@@ -41,6 +41,12 @@ def of_stream(provider: Provider, refusal: Refusal, headers: Mapping[str, str], 
     return outcome
 
 
+def wait(outcome: Outcome, longest: float) -> float | None:
+    """In how many seconds a client is told to come back: no later than the pool itself would ask again
+    (`cooldown.max-seconds`)."""
+    return None if outcome.retry_after is None else min(outcome.retry_after, longest)
+
+
 def last_word(outcome: Outcome) -> int:
     """Of several refusals the client hears the one with the highest number, and of equal ones the latest.
 
