@@ -30,13 +30,13 @@ _KILLED: Mapping[Mode, tuple[str, ...]] = {
     "everything": ("daemon", "keeper"),
     "keeper": ("keeper",),
 }
-#: How long the vendor thinks before it answers: there must be a moment to strike in. The reference figures had 5 ms.
-THINKS = 0.003
+#: How long the vendor thinks before it answers: there must be a moment to strike in.
+THINKS = 0.006
 #: A login is lost that a started daemon has not settled by itself by then. Shorter than the grace, with room for a
 #: busy machine: it takes a twentieth of a second.
 SETTLES = 12.0
 #: Seconds from an order to its commit, and from the vendor's being asked, to begin with; found out by striking.
-_WHOLE, _REST = 0.03, 0.01
+_WHOLE, _REST = 0.03, 0.014
 
 
 @dataclass(frozen=True)
@@ -156,12 +156,12 @@ class Lane:
         return moment, True
 
     def _learn(self, moment: float, *, at_vendor: bool, hit: bool) -> None:
-        """The span to strike in follows the machine: about one in fifteen falls after the commit, so none is spared."""
+        """The span to strike in follows the machine: about one in twelve falls after the commit, so none is spared."""
         span = self._rest if at_vendor else self._whole
         if not hit:
-            span *= 0.93
+            span *= 0.85
         elif moment > span / 2:
-            span *= 1.01
+            span *= 1.03
         if at_vendor:
             self._rest = span
         else:
