@@ -100,7 +100,8 @@ class Lane:
         now_asked, now_rotated = self._asked() - asked, self._vendor.counts["renewals"] - rotated
         killed = await self._processes.kill(self.name, *_KILLED[self._mode])
         said = daemon.so_far() if self._mode == "keeper" else await daemon.all()
-        hit = killed > 0 and all(words["said"] not in {"done", "failed"} for words in said)
+        ended = {"done"} if self._mode == "keeper" else {"done", "failed"}  # without its keeper a daemon says `failed`
+        hit = killed > 0 and not ended & {words["said"] for words in said}
         unhelped = (
             "" if self._mode != "keeper" or not hit or await self._comes_right(daemon) else "not settled by the daemon"
         )
