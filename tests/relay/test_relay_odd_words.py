@@ -117,6 +117,21 @@ async def socks_proxy(asked: list[tuple[bytes, bytes]]) -> AsyncIterator[int]:
         server.close()
 
 
+@pytest.mark.parametrize("scheme", ["socks5", "http"])
+async def test_a_proxy_that_is_gone_is_no_reason_not_to_ask_the_next(
+    serve: Serve, vendor: Vendor, scheme: str, unused_tcp_port: int
+) -> None:
+    gone = f"proxy-url: '{scheme}://ann:CANARY-word@127.0.0.1:{unused_tcp_port}'"
+    relayed = await serve(TWO.replace("sk-CANARY-acme-1", f"sk-CANARY-acme-1, {gone}"))
+    vendor.usual = whole(GOOD)
+    for _ in range(4):
+        assert (await relayed.ask("/v1/chat/completions", b'{"model":"m-chat","messages":[]}'))[0] == 200
+    assert {seen.headers["authorization"] for seen in vendor.seen} == {"Bearer sk-CANARY-acme-2"}
+    relayed = await serve(f"{gone}\n{TWO}")
+    status, told, _ = await relayed.ask("/v1/chat/completions", b'{"model":"m-chat","messages":[]}')
+    assert (status, "the proxy does not answer" in told.decode(), b"word" in told) == (502, True, False)
+
+
 async def test_a_request_takes_the_proxy_of_its_key_before_the_general_one(serve: Serve, vendor: Vendor) -> None:
     asked: list[tuple[bytes, bytes]] = []
     vendor.usual = whole(GOOD)

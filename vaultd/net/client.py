@@ -31,7 +31,8 @@ HEADER_LINE = 16 * 1024
 #: Longer than most vendors' front ends keep an idle connection (60 s), so that a burst after a pause finds it warm.
 KEEPALIVE_SECONDS = 55.0
 
-_PROXY_FAILED = (ProxyConnectionError, ProxyError, ProxyTimeoutError)
+#: None of them is a ClientError or an OSError.
+PROXY_FAILED = (ProxyConnectionError, ProxyError, ProxyTimeoutError)
 _NEVER_LEFT = (
     aiohttp.ClientConnectorError,  # DNS, refused, TLS handshake, certificate
     aiohttp.ConnectionTimeoutError,
@@ -61,7 +62,7 @@ class Client:
             ) as response:
                 body = await _read(response, effect.limit, host)
                 return Reply(response.status, _lowered(response.headers), body)
-        except (aiohttp.ClientError, *_PROXY_FAILED, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, *PROXY_FAILED, TimeoutError, OSError) as error:
             # `from None`: the cause's repr holds the request's headers, and a traceback would print it.
             raise as_ours(error, host) from None
 
@@ -171,7 +172,9 @@ def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def as_ours(error: Exception, host: str) -> VaultdError:
-    if isinstance(error, _PROXY_FAILED):
+    if isinstance(error, ProxyConnectionError | ProxyTimeoutError):
+        return TryLater(f"{host} cannot be reached: the proxy does not answer")
+    if isinstance(error, PROXY_FAILED):
         return TryLater(f"the proxy did not connect to {host}")
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return TryLater(f"{host}: no TLS connection ({_tls_reason(error)})")

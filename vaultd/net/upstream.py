@@ -12,11 +12,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import aiohttp
-from aiohttp_socks import ProxyError
 from yarl import URL
 
 from vaultd.errors import ProtocolError, TryLater, VaultdError
-from vaultd.net.client import as_ours, checked_host
+from vaultd.net.client import PROXY_FAILED, as_ours, checked_host
 from vaultd.net.inflate import inflated
 
 #: What `Answer.read` may raise: the vendor or the network broke off, or what came is not what it says.
@@ -115,7 +114,7 @@ async def ask(
         except aiohttp.ServerDisconnectedError as error:
             if last:
                 raise as_ours(error, url.raw_host or "") from None
-        except (aiohttp.ClientError, ProxyError, OSError) as error:
+        except (aiohttp.ClientError, *PROXY_FAILED, OSError) as error:
             # `from None`: the cause's repr holds the request's headers, and a traceback would print it.
             raise as_ours(error, url.raw_host or "") from None
     raise AssertionError("unreachable")
