@@ -105,6 +105,16 @@ def test_each_cause_has_a_code_words_and_an_action(outcome: Outcome, code: str, 
     assert [(row.code, row.reason, row.action) for row in rows if row.model] == [(code, words, action)]
 
 
+def test_what_excludes_a_model_keeps_those_that_are_excluded_already() -> None:
+    """Word by word as it is typed in: the command replaces the list."""
+    own = credential(settings=Settings(excluded_models=("o3*", "gpt-5")))
+    state = State()
+    state.report(Member("codex-a", CODEX, Model(id="big")), Outcome(404, own=True), NOW, longest=1e9)
+    rows = explain.standings([own], {"codex"}, state, now=NOW, wall=WALL, unrenewed={})
+    (action,) = (row.action for row in rows if row.model)
+    assert action == "vaultd credentials set codex-a --exclude-model 'o3*' --exclude-model gpt-5 --exclude-model big"
+
+
 def test_each_project_of_a_model_rests_by_itself() -> None:
     state, model = State(), Model(id="gemini-2.5-pro")
     both = (Variant(model, "x"), Variant(model, "y"))

@@ -59,6 +59,17 @@ async def test_disabled_dead_and_excluding_credentials_are_left_out(place: Place
     assert sorted(asked(house, "codex-mini-latest")) == ["codex-c", "codex-d"]
 
 
+async def test_who_excludes_a_model_excludes_it_under_its_other_names(place: Place) -> None:
+    """`gpt-5-high` is `gpt-5` to the vendor that refused it."""
+    house = await place.house()
+    await keep(house, login("c", excluded_models=("gpt-5",)))
+    await keep(house, login("d"))
+    for name in ("gpt-5", "gpt-5-high", "gpt-5(high)", "codex://gpt-5-high", "codex://gpt-5"):
+        assert asked(house, name) == ["codex-d"]
+    assert sorted(asked(house, "gpt-5-codex-high")) == ["codex-c", "codex-d"]
+    assert sorted(asked(house, "codex://brand-new")) == ["codex-c", "codex-d"]
+
+
 async def test_an_explicit_provider_serves_models_nobody_listed(place: Place) -> None:
     house = await place.house(TWO_KEYS)
     (first, _second) = plan(house, "openai-chat", "ACME://brand-new").candidates

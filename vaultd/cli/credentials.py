@@ -106,8 +106,10 @@ def refresh(ctx: click.Context, credential: str) -> None:
 @credentials.command("set")
 @click.argument("credential")
 @click.option("--priority", type=int, help="Higher is tried first.")
-@click.option("--weight", type=int, help="How many turns it gets among those of one priority.")
-@click.option("--max-parallel", "parallel", type=int, help="Requests under way at a time; 0 is any number.")
+@click.option("--weight", type=click.IntRange(min=1), help="How many turns it gets among those of one priority.")
+@click.option(
+    "--max-parallel", "parallel", type=click.IntRange(min=0), help="Requests under way at a time; 0 is any number."
+)
 @click.option("--exclude-model", "excluded_models", multiple=True, help="Not for this model; * stands for any text.")
 @click.option("--project", "projects", multiple=True, help="Gemini: the projects to use, in this order.")
 @click.option("--proxy", is_flag=True, help="Read the proxy's address from stdin; an empty one removes it.")
@@ -118,6 +120,8 @@ def set_(ctx: click.Context, /, credential: str, proxy: bool, **given: Any) -> N
     args = {name: value for name, value in args.items() if value not in (None, [])}
     if proxy:
         args["proxy"] = terminal.ask_secret("The proxy's address", or_nothing=True).reveal()
+    if not args:
+        raise click.UsageError("nothing to change was named", ctx)
     terminal.out(f"set: {ask(ctx, 'credentials.set', {'id': credential, **args})['id']}")
 
 

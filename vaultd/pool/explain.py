@@ -7,7 +7,7 @@ here. Pure; a credential is seen through the few facts named by `Facts`.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -28,6 +28,8 @@ class Settings(Protocol):
     def disabled(self) -> bool: ...
     @property
     def label(self) -> str: ...
+    @property
+    def excluded_models(self) -> Sequence[str]: ...
 
 
 class Facts(Protocol):
@@ -186,7 +188,10 @@ def _remedy(facts: Facts, code: str, model: str) -> str:
     if code == "credential-refused":
         return renewing(facts)
     if code == "model-not-allowed" and facts.source == "file":
-        return f"vaultd credentials set {facts.id} --exclude-model {shlex.quote(model.partition(' in ')[0])}"
+        # All that are excluded: the command replaces the list.
+        names = (*facts.settings.excluded_models, model.partition(" in ")[0])
+        excluded = (f"--exclude-model {shlex.quote(name)}" for name in names)
+        return f"vaultd credentials set {facts.id} {' '.join(excluded)}"
     return _REMEDIES.get(code, "wait")
 
 

@@ -164,8 +164,11 @@ def _members(
 
 def _serves(kind: Kind, name: str) -> tuple[Model, bool] | None:
     """The model that `name` is for this kind, and whether it is listed (a pattern is not a listing)."""
-    if _excluded(kind, name):
-        return None
+    known = _known(kind, name)
+    return None if known is None or _excluded(kind, name, known[0]) else known
+
+
+def _known(kind: Kind, name: str) -> tuple[Model, bool] | None:
     if kind.models:
         return _by_alias(kind, name)
     model = resolve(kind.provider, name)
@@ -174,8 +177,10 @@ def _serves(kind: Kind, name: str) -> tuple[Model, bool] | None:
     return model, listed(kind.provider, name) is not None
 
 
-def _excluded(kind: Kind, name: str) -> bool:
-    return any(fnmatchcase(name.lower(), pattern.lower()) for pattern in kind.excluded)
+def _excluded(kind: Kind, name: str, model: Model) -> bool:
+    """By the name that the client gives it or by the vendor's own: `gpt-5-high` is `gpt-5`."""
+    names = {name.lower(), model.upstream.lower()} if kind.excluded else ()
+    return any(fnmatchcase(one, pattern.lower()) for pattern in kind.excluded for one in names)
 
 
 def models(
@@ -241,11 +246,9 @@ def _by_name(kinds: Sequence[Kind], fmt: FormatName, name: str) -> list[_Match]:
 
 def _by_provider(kinds: Sequence[Kind], wanted: str, name: str) -> list[_Match]:
     """`provider://model`: that provider's credentials, also for models nobody listed."""
-    return [
-        _Match(kind, *(_serves(kind, name) or (Model(id=name), False)))
-        for kind in kinds
-        if kind.provider.id.lower() == wanted.lower() and not _excluded(kind, name)
-    ]
+    of_it = [kind for kind in kinds if kind.provider.id.lower() == wanted.lower()]
+    known = [(kind, *(_known(kind, name) or (Model(id=name), False))) for kind in of_it]
+    return [_Match(kind, model, is_listed) for kind, model, is_listed in known if not _excluded(kind, name, model)]
 
 
 def _nobody(
