@@ -196,6 +196,15 @@ def test_a_success_lifts_what_was_said_of_the_whole_credential_as_well() -> None
     assert state.resting(member(), 1) is None
 
 
+def test_an_answer_that_was_asked_for_before_a_refusal_lifts_nothing() -> None:
+    state = State()
+    report(state, member(), Outcome(429, retry_after=3600), 10)
+    state.report(member(), OK, 20, longest=DAY, asked_at=9)
+    assert state.resting(member(), 20) is not None
+    state.report(member(), OK, 30, longest=DAY, asked_at=10)
+    assert state.resting(member(), 30) is None
+
+
 def test_requests_under_way_are_counted() -> None:
     state, capped = State(), Member("codex-a", CODEX, Model(id="gpt-5"), parallel=2)
     state.begin(capped)

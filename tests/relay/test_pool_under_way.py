@@ -1,4 +1,5 @@
-"""A request counts as under way until its answer has ended, however that comes; and config keys say how many may be."""
+"""A request counts as under way until its answer has ended, however that comes, and what comes of it is no news of what
+began later; config keys say how many may be."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import json
 import aiohttp
 import pytest
 from aiohttp import web
-from stand_in import CLIENT_KEY, Relayed, Serve, Vendor, stream, whole
+from stand_in import CLIENT_KEY, ONE_OF_EACH, Relayed, Serve, Vendor, stream, whole
 
 from vaultd.work.plan import plan
 
@@ -90,6 +91,59 @@ async def test_compacting_gives_it_back_with_its_answer_or_refusal(serve: Serve,
         vendor.usual = whole(b"{}", status=status, content_type=kind)
         assert (await relayed.ask("/v1/responses/compact", body))[0] == (status if status != 302 else 502)
         assert under_way(relayed) == 0
+
+
+async def test_compacting_gives_it_back_when_the_client_goes_in_mid_refusal(serve: Serve, vendor: Vendor) -> None:
+    relayed = await serve(ONE_EACH)
+    told, left = asyncio.Event(), asyncio.Event()
+
+    async def half_a_refusal(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=429, headers={"content-type": "application/json"})
+        await response.prepare(request)
+        await response.write(b'{"error":')
+        told.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+        raise AssertionError
+
+    vendor.usual = half_a_refusal
+    async with asyncio.TaskGroup() as group:
+        asking = group.create_task(relayed.ask("/v1/responses/compact", b'{"model":"c","input":[]}'))
+        await told.wait()
+        assert under_way(relayed) == 1
+        asking.cancel()
+    await left.wait()
+    assert under_way(relayed) == 0
+
+
+async def test_a_long_answer_that_ends_well_lifts_no_limit_that_came_meanwhile(serve: Serve, vendor: Vendor) -> None:
+    relayed = await serve(ONE_EACH.replace("disable-cooling: true", "").replace("max-parallel: 1, weight: 3", ""))
+    go_on = asyncio.Event()
+    vendor.answers.append(stream(TOLD, go_on, b"data: [DONE]\n\n"))
+    vendor.answers.append(whole(b'{"error":{"message":"slow down"}}', 429, retry_after="3600"))
+    async with relayed.post("/v1/chat/completions", STREAM) as answer:
+        await answer.content.readany()
+        assert (await relayed.ask("/v1/chat/completions", CHAT))[0] == 429
+        go_on.set()
+        await answer.read()
+    assert [row.state for row in relayed.house.pool.standings(relayed.house)].count("cooling") == 1
+
+
+async def test_counting_tokens_has_limits_of_its_own(serve: Serve, vendor: Vendor) -> None:
+    """Neither does its limit set the model aside, nor is it asked to find out whether the model's limit is over."""
+    relayed = await serve(ONE_OF_EACH)
+    body = b'{"model":"m-claude","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}'
+    limit = whole(b'{"type":"error","error":{"type":"rate_limit_error","message":"slow"}}', 429, retry_after="3600")
+    vendor.answers.extend([limit, whole(b'{"type":"message","content":[]}'), limit])
+    assert (await relayed.ask("/v1/messages/count_tokens", body))[0] == 429
+    assert (await relayed.ask("/v1/messages", body))[0] == 200
+    assert (await relayed.ask("/v1/messages", body))[0] == 429
+    status, _, headers = await relayed.ask("/v1/messages/count_tokens", body)
+    assert (status, int(headers["Retry-After"]) > 3000, len(vendor.seen)) == (429, True, 3)
+    vendor.answers.append(whole(b'{"type":"message","content":[]}'))
+    assert (await relayed.ask("/v1/messages", body))[0] == 200, "what is asked finds out"
 
 
 async def test_entries_of_the_config_say_weight_cap_and_what_they_do_not_serve(serve: Serve) -> None:

@@ -168,6 +168,7 @@ def edited(**members: Any) -> Callable[[Path], object]:
         instead("[]"),
         instead("[" * 100_000),
         edited(version=2),
+        instead('{"at": 1, "kept": {"more": ' + "[" * 100_000 + "]" * 100_000 + "}}"),
         edited(more=1),
         edited(at="now"),
         edited(kept={"marks": [["codex-a", "gpt-5", 0, "soon", 429]]}),

@@ -224,18 +224,22 @@ class State:
         now: float,
         *,
         longest: float,
+        asked_at: float | None = None,
         variant: Variant | None = None,
         generation: int = 0,
         created_at: float = 0.0,
     ) -> None:
         """Take in one outcome, of `member`'s first variant unless another is named. A client's own error (400, 404,
-        413, 422) moves nothing."""
+        413, 422) moves nothing. `asked_at`: when the try began; a long answer that ends well says nothing of what was
+        refused meanwhile."""
         slot = (variant or member.variants[0]).slot
         marks = self._marks.get(member.id)
         if outcome.ok:
             if marks is not None:
-                self._drop(member.id, marks, slot)
-                self._drop(member.id, marks, "")
+                for name in (slot, ""):
+                    mark = marks.get(name)
+                    if mark is not None and mark.since <= (now if asked_at is None else asked_at):
+                        self._drop(member.id, marks, name)
             return
         if not outcome.passes_on:
             return

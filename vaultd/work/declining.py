@@ -101,8 +101,10 @@ def declined(
     roster: Mapping[str, Credential],
     config: Config,
     clock: Clock,
+    *,
+    probes: bool,
 ) -> Refusal:
-    """The refusal for a request that nobody could be asked for."""
+    """The refusal for a request that nobody could be asked for. `probes`: the next one like it may be a probe."""
     now = clock.boot()
     if survey.busy:
         return _busy(found, survey)
@@ -119,7 +121,7 @@ def declined(
         message = f"no account may use {found.model!r}, which is asked again at {until}: "
     message += "; ".join(row.sentence for row in rows) + _more(survey.resting)
     # A probe may come before the first cooldown ends; who asks again then is let through.
-    probe = _next_probe(found, state, now, config.cooldown.probe_seconds)
+    probe = _next_probe(found, state, now, config.cooldown.probe_seconds) if probes else survey.ends
     wait = max(1, math.ceil(min(survey.ends, probe) - now))
     if survey.own:
         return Refusal(404, "no-such-model", message, retry_after=wait)

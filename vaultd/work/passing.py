@@ -96,16 +96,20 @@ async def compact(house: House, body: Members, headers: Mapping[str, str]) -> Pa
 
 
 async def _outcome(house: House, provider: Provider, last: Refusal | Passed) -> Outcome:
-    """Of a good answer the head is enough, and no more of it is read."""
+    """Of a good answer the head is enough, and no more of it is read. `last` is closed where the client hangs up."""
     if isinstance(last, Refusal):
         return NETWORK
     answer = last.answer
     if answer.status < 400:
         return OK if answer.status < 300 else Outcome(502)
     try:
-        body = await answer.peek(_ERROR_LIMIT)
-    except BROKEN:
+        with Deadline(_HEAD_SECONDS):
+            body = await answer.peek(_ERROR_LIMIT)
+    except (*BROKEN, TimeoutError):
         body = b""
+    except BaseException:
+        last.close()
+        raise
     return verdict(provider, answer.status, answer.headers, body, wall=house.clock.now())
 
 
@@ -193,8 +197,9 @@ async def _told(last: Refusal | Passed) -> Passed:
 async def _reason(answer: Answer, after: float | None) -> Refusal:
     """A proxy's page of HTML is nobody's answer."""
     try:
-        body, _ = await answer.whole(_ERROR_LIMIT)
-    except BROKEN:
+        with Deadline(_HEAD_SECONDS):
+            body, _ = await answer.whole(_ERROR_LIMIT)
+    except (*BROKEN, TimeoutError):
         body = b""
     message = f"{answer.host} answered with status {answer.status} and no reason that can be passed on"
     return fault.told(answer.status, body, after) or Refusal(answer.status, "upstream", message, after)

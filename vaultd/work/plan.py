@@ -60,6 +60,8 @@ class Candidate(msgspec.Struct, frozen=True):
     member: Member
     variant: Variant
     asked: Reasoning | None = None
+    #: When it was given out, on the boot clock.
+    at: float = 0.0
 
     @property
     def model(self) -> Model:
@@ -189,11 +191,14 @@ class Plan:
     """One request's way through the pool: iterate `candidates`, `hold` and `report` each try, ask `again` when a round
     is over."""
 
-    __slots__ = ("_asked", "_failed", "_house", "_rounds", "_route", "_session", "format")
+    __slots__ = ("_asked", "_counts", "_failed", "_house", "_rounds", "_route", "_session", "format")
 
-    def __init__(self, house: House, fmt: FormatName, found: Route, session: Session | None) -> None:
+    def __init__(self, house: House, fmt: FormatName, found: Route, session: Session | None, counts: bool) -> None:
         self.format = fmt
         self._house = house
+        #: Counting tokens has limits of its own, apart from those of answers (Anthropic's page on token counting): what
+        #: comes of it says nothing of them.
+        self._counts = counts
         self._route = found
         self._session = session if house.config.routing.session_affinity else None
         self._rounds = 0
@@ -228,7 +233,8 @@ class Plan:
         if not given and not self._failed:
             now, state = house.clock.boot(), house.pool.state
             survey = house.pool.surveys.of(self._route, state, now)
-            raise declined(self._route, survey, state, house.pool.roster(house), house.config, house.clock)
+            roster, probes = house.pool.roster(house), not self._counts
+            raise declined(self._route, survey, state, roster, house.config, house.clock, probes=probes)
 
     def hold(self, candidate: Candidate) -> Hold:
         """`with plan.hold(candidate):` around a try and its answer, to the answer's end: it counts as under way."""
@@ -250,11 +256,14 @@ class Plan:
                 state.homes.served(stay, member.id, now)
         if house.config.disable_cooling or (outcome.status == 401 and self._newer(candidate.credential)):
             return
+        if self._counts and (outcome.ok or outcome.status == 429):
+            return
         state.report(
             member,
             outcome,
             now,
             longest=house.config.cooldown.max_seconds,
+            asked_at=candidate.at,
             variant=candidate.variant,
             generation=candidate.credential.generation,
             created_at=candidate.credential.created_at,
@@ -273,7 +282,8 @@ class Plan:
         model = variant.model
         fmt = self.format if member.native else member.provider.api.formats[0]
         asked = self._route.asked or (Reasoning(level=model.effort) if model.effort else None)
-        return Candidate(credential, member.provider, fmt, member, variant, asked)
+        at = self._house.clock.boot()
+        return Candidate(credential, member.provider, fmt, member, variant, asked, at)
 
     def _first(self) -> Iterator[tuple[Member, Iterable[Variant]]]:
         """Those that are ready; where all rest, one of them now and then, for a vendor's hint may be wrong."""
@@ -282,7 +292,7 @@ class Plan:
         for member in self._turn(session.key if session is not None and not session.begins else ""):
             served = True
             yield member, self._ways(member)
-        if served:
+        if served or self._counts:
             return
         found, state, now = self._route, self._house.pool.state, self._house.clock.boot()
         survey = self._house.pool.surveys.of(found, state, now)
@@ -318,6 +328,7 @@ class Plan:
         return present is not None and present.generation != credential.generation
 
 
-def plan(house: House, fmt: FormatName, model: str, session: Session | None = None) -> Plan:
-    """The plan for one request, or Refusal with the reason nobody can serve it. `session`: whose it is."""
-    return Plan(house, fmt, house.pool.route(house, fmt, model), session)
+def plan(house: House, fmt: FormatName, model: str, session: Session | None = None, *, counts: bool = False) -> Plan:
+    """The plan for one request, or Refusal with the reason nobody can serve it. `session`: whose it is. `counts`: it
+    counts tokens."""
+    return Plan(house, fmt, house.pool.route(house, fmt, model), session, counts)

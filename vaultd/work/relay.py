@@ -134,9 +134,10 @@ class Relay:
 
     async def _rounds(self, ask: Ask, client: Client, story: Story, silence: Silence | None) -> Whole | None:
         """Candidate by candidate, round by round, until one answers or the request itself is at fault."""
+        counts = ask.action == "count"
         # Counting leaves nothing in a vendor's cache.
-        session = None if ask.action == "count" else session_of(ask.format, ask.headers, ask.body)
-        plan = planning.plan(self._house, ask.format, ask.model, session)
+        session = None if counts else session_of(ask.format, ask.headers, ask.body)
+        plan = planning.plan(self._house, ask.format, ask.model, session, counts=counts)
         understanding = Understanding(ask, self._house.seal)
         last: Failed | None = None
         while True:

@@ -61,7 +61,7 @@ class Memory:
         """Takes up what the last daemon left. `longest`: the seconds that anything may rest from now on."""
         try:
             said = _read(self.path)
-        except (OSError, ValueError) as error:  # msgspec's are ValueErrors
+        except (OSError, ValueError, RecursionError) as error:  # msgspec's are the latter two
             reason = error.strerror if isinstance(error, OSError) else "not as vaultd writes it"
             _log.warning("what the pool knew is left out", extra={"file": str(self.path), "reason": reason})
             return
