@@ -147,7 +147,8 @@ def _unlock(ctx: click.Context) -> tuple[Keyring, Places]:
     call = call_of(ctx)
     loaded = read(call.env, call.config)
     places = loaded.places
-    keyring = unlock(places.auth_dir, call.env, None, places.key_file, ask=terminal.passphrase_asker())
+    ask = terminal.passphrase_asker()
+    keyring = unlock(places.auth_dir, call.env, None, places.key_file, ask=ask, emergency=places.emergency)
     for line in keyring.news:
         terminal.chat(line)
     return keyring, places

@@ -21,6 +21,8 @@ class Emergency:
 
     def __init__(self, folder: Path, places: Sequence[Path]) -> None:
         self._folders: Final = tuple(place / tag(folder) for place in places)
+        # The credentials' own: whoever holds a credential holds its copies.
+        self._locks: Final = folder / ".vault" / "locks"
         self._stores: dict[Path, FileStore] = {}
         #: Path → why it is of no use.
         self.troubles: dict[str, str] = {}
@@ -39,6 +41,9 @@ class Emergency:
             else:
                 self.troubles.pop(str(folder), None)
                 yield store, names
+
+    def stores(self) -> list[FileStore]:
+        return [store for store, names in self._listed() if names]
 
     def names(self) -> list[str]:
         """Of what lies in any of them."""
@@ -73,5 +78,5 @@ class Emergency:
 
     def _store(self, folder: Path) -> FileStore:
         if folder not in self._stores:
-            self._stores[folder] = FileStore(folder, folder / "locks")
+            self._stores[folder] = FileStore(folder, self._locks)
         return self._stores[folder]

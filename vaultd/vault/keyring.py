@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from joserfc.jwk import ECKey, OctKey
 
 from vaultd.errors import Misconfigured
 from vaultd.vault import envelope, rootkey
+from vaultd.vault.emergency import Emergency
 from vaultd.vault.envelope import CLIENT, KEYRING, TOKEN, Opened, Refused, Typ, UnknownKey
 from vaultd.vault.rootkey import Ask, RootKey
 from vaultd.vault.store.files import FileStore, Stamp
@@ -58,12 +59,13 @@ class Ring:
 class Keyring:
     """Seals and opens for everybody else."""
 
-    def __init__(self, folder: Path, root: RootKey) -> None:
+    def __init__(self, folder: Path, root: RootKey, emergency: Sequence[Path] = ()) -> None:
         self.folder: Final = folder
         self.credentials: Final = FileStore(folder)
         own = self.credentials.folder / ".vault"
         self.clients: Final = FileStore(own / "clients", own / "locks" / "clients")
         self.files: Final = FileStore(own, own / "locks" / "own")
+        self._copies: Final = Emergency(self.credentials.folder, emergency)
         self.root = root
         with self.files.locked(FILE):
             if self.files.stamp(FILE) is None:
@@ -71,8 +73,8 @@ class Keyring:
             self._ring, self._stamp = self._load(root)
 
     @classmethod
-    def open_or_create(cls, folder: Path, root: RootKey) -> Keyring:
-        return cls(folder, root)
+    def open_or_create(cls, folder: Path, root: RootKey, emergency: Sequence[Path] = ()) -> Keyring:
+        return cls(folder, root, emergency)
 
     @property
     def ring(self) -> Ring:
@@ -90,8 +92,16 @@ class Keyring:
         return [*(made if self.root.created else []), *shut]
 
     def stores(self) -> list[tuple[FileStore, Typ]]:
-        """Every folder of files sealed by these keys."""
-        return [(self.credentials, TOKEN), (self.clients, CLIENT)]
+        """Every folder of files sealed by these keys. An emergency copy holds the only token that still counts."""
+        return [(self.credentials, TOKEN), *((store, TOKEN) for store in self._copies.stores()), (self.clients, CLIENT)]
+
+    def stands(self) -> bool:
+        """Whether its file is where it was. Without it the folder is another one, as where a disk is unmounted, and
+        nothing that is missing there was removed."""
+        try:
+            return self.files.stamp(FILE) is not None
+        except (OSError, Misconfigured):
+            return False
 
     @contextmanager
     def steady(self) -> Iterator[Ring]:
@@ -210,8 +220,12 @@ def unlock(
     default_key_file: Path,
     *,
     ask: Ask | None = None,
+    emergency: Sequence[Path] = (),
 ) -> Keyring:
-    """Finds the root key and opens the folder's keyring, or makes both on a first run. The one way in."""
+    """Finds the root key and opens the folder's keyring, or makes both on a first run. The one way in.
+
+    `emergency`: where copies sealed by these keys may lie, for whoever changes them.
+    """
     root = rootkey.find(
         env,
         config_key_file,
@@ -220,7 +234,7 @@ def unlock(
         ask=ask,
         passphrase_kid=passphrase_kid(folder),
     )
-    return Keyring.open_or_create(folder, root)
+    return Keyring.open_or_create(folder, root, emergency)
 
 
 def sealed_files_exist(folder: Path) -> bool:

@@ -98,8 +98,9 @@ def _conform_one(keyring: Keyring, store: FileStore, typ: Typ, name: str) -> boo
             return False
         opened = keyring.open(data, typ=typ, name=name)
         if ring.work == "full":
+            # Of the same generation: it is no later than it was, and one that was rolled back must not look so.
             sealed = keyring.seal(
-                opened.plain, typ=typ, name=name, provider=opened.provider, generation=opened.generation + 1
+                opened.plain, typ=typ, name=name, provider=opened.provider, generation=opened.generation
             )
         else:
             sealed = keyring.rewrap(data)
