@@ -45,8 +45,9 @@ _log = logging.getLogger("vaultd.house")
 
 #: What a reload may find wrong.
 _READING = frozenset({"config-invalid", "config-missing", "config-unreadable", "manifest-invalid", "client-key-public"})
-#: systemd kills after 90 s (TimeoutStopSec), of which streams may take 32 before this and the keeper 5 after it.
-_SAVE_SECONDS = 45.0
+#: What renewals under way and unsaved tokens together may take of an end: systemd kills after 90 s (TimeoutStopSec),
+#: of which streams may take 32 before this and the keeper 5 after it.
+_END_SECONDS = 45.0
 #: What only a start can change; a reload that changes it says so.
 _AT_START = ("host", "port", "tls", "auth_dir", "vault")
 
@@ -161,17 +162,17 @@ class House:
         await self.memory.close()
         if self._eye is not None:
             self._eye.close()
-        await self.renewer.drain()
+        deadline = self.clock.boot() + _END_SECONDS
+        await self.renewer.drain(_END_SECONDS)
         if self.daemon is not None:
-            await self._save()
+            await self._save(deadline)
         await self.keeper.close()
         await self.client.close()
 
-    async def _save(self) -> None:
+    async def _save(self, deadline: float) -> None:
         """A new token in memory alone keeps the house open for a while (SEC-46); the keeper goes on after it."""
         for id_ in self.owner.unsaved():
             _log.warning("not ending yet: this is still to be saved", extra={"credential": id_})
-        deadline = self.clock.boot() + _SAVE_SECONDS
         while self.owner.unsaved() and self.clock.boot() < deadline:
             await self.owner.retry()
             await self.clock.sleep(1.0)

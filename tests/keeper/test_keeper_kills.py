@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 
-from estate import Estate, ended, eventually, is_gone, keeper_of, lives
+from estate import Estate, ended, eventually, is_gone, keeper_of, lives, renewed
 
 
 async def test_sec_44_the_daemon_is_killed_while_the_vendor_thinks_and_the_keeper_saves_what_it_answers(
@@ -97,4 +98,62 @@ async def test_sec_45_keeper_and_daemon_are_killed_and_the_next_start_renews_at_
     assert saved.tokens is not None
     assert saved.tokens.refresh is not None
     assert saved.tokens.refresh.reveal() == estate.vendor.families[0].refresh
+    assert (estate.vendor.counts["renewals"], estate.vendor.counts["reuse_events"]) == (2, 0)
+
+
+async def test_a_login_that_is_removed_as_soon_as_the_keeper_saved_it_stays_removed(estate: Estate) -> None:
+    login = await estate.signed_in(aged=3700)
+    estate.sandbox.fault("codex", at="token", do="hang")
+    daemon = await estate.daemon()
+    await estate.asked()
+    file = (await estate.house()).owner.folder / f"{login.id}.json"
+    before = file.read_bytes()
+
+    daemon.process.send_signal(signal.SIGSTOP)
+    estate.vendor.release()
+    await eventually(lambda: file.read_bytes() != before)
+    file.unlink()
+    daemon.process.send_signal(signal.SIGCONT)
+
+    await asyncio.to_thread(daemon.says, "it was removed as soon as it was renewed")
+    assert not file.exists()
+    await asyncio.to_thread(daemon.stops)
+    assert not file.exists()
+
+
+async def test_sec_44_a_file_put_back_under_a_daemon_is_replaced_by_the_next_renewal(estate: Estate) -> None:
+    login = await estate.signed_in()
+    file = (await estate.house()).owner.folder / f"{login.id}.json"
+    backup = file.read_bytes()
+    daemon = await estate.daemon()
+    for _ in range(2):
+        assert (await asyncio.to_thread(estate.person.types, "credentials", "refresh", login.id)).code == 0
+    file.write_bytes(backup)
+    await asyncio.to_thread(daemon.says, "rolled back")
+
+    assert (await asyncio.to_thread(estate.person.types, "credentials", "refresh", login.id)).code == 0
+
+    assert (estate.vendor.counts["renewals"], estate.vendor.counts["reuse_events"]) == (3, 0)
+    saved = await estate.on_disk(login.id)
+    assert saved.tokens is not None
+    assert saved.tokens.refresh is not None
+    assert saved.tokens.refresh.reveal() == estate.vendor.families[0].refresh
+
+
+async def test_sec_46_a_new_keeper_is_not_asked_to_renew_what_is_in_the_daemons_memory_alone(estate: Estate) -> None:
+    estate.sandbox.fault("codex", at="token", do="hang")
+    login = await estate.signed_in()
+    house = await estate.house()
+    async with asyncio.TaskGroup() as group:
+        renewal = group.create_task(house.renewer.fresh(login.id, login.bearer))
+        await estate.asked()
+        keeper = await keeper_of(os.getpid())
+        resource.prlimit(keeper, resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+        estate.vendor.release()
+    os.kill(keeper, signal.SIGKILL)
+    await ended(keeper)
+    assert house.owner.unsaved() == {login.id: ""}
+
+    assert (await renewed(house, login.id)).tokens != renewal.result().tokens
+
     assert (estate.vendor.counts["renewals"], estate.vendor.counts["reuse_events"]) == (2, 0)

@@ -217,3 +217,11 @@ def test_a_folder_behind_a_link_is_known_by_its_real_path(tmp_path: Path) -> Non
     (tmp_path / "real").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to(tmp_path / "real")
     assert FileStore(tmp_path / "link").folder == (tmp_path / "real").resolve()
+
+
+def test_what_a_killed_commit_left_and_cannot_be_removed_is_in_nobodys_way(store: FileStore) -> None:
+    private(store.folder / "old.json")
+    left = store.folder / f".old.json.{'0' * 16}.tmp"
+    left.mkdir()  # the unlink fails, as on a disk that became read-only
+    assert FileStore(store.folder).names() == ["old.json"]
+    assert left.is_dir()

@@ -13,11 +13,14 @@ from desk import HandClock
 from disks import SickStore, a_full_disk
 from logins import login, put, renewed
 
+from vaultd.errors import TryLater
 from vaultd.secret import Secret
 from vaultd.vault.credential import Credential, Settings
 from vaultd.vault.journal import tag
+from vaultd.vault.keyring import unlock
 from vaultd.vault.owner import Owner
 from vaultd.vault.pending import newest
+from vaultd.vault.rotate import rotate
 
 Process = Callable[[], Owner]
 
@@ -349,3 +352,58 @@ async def test_no_secret_is_in_what_is_said_of_an_unsaved_login(process: Process
     assert "CANARY" not in repr(new)
     assert "CANARY" not in f"{owner.troubles()}{owner.unsaved()}{owner.emergency_troubles()}"
     assert isinstance(new.bearer, Secret)
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_p5_a_rotation_seals_the_emergency_copy_anew_too(
+    process: Process, folder: Path, key_file: Path, tmp_path: Path, full: bool
+) -> None:
+    owner = await started(process)
+    new = await unsaved(owner)
+    places = [tmp_path / place / "emergency" for place in ("run", "state")]
+    outcome = await rotate(unlock(folder, {}, None, key_file, emergency=places), full=full)
+    assert (outcome.changed, outcome.keys_dropped) == (2, 1)
+    after = await started(process)
+    saved = after.get(ID)
+    assert saved is not None
+    assert saved.tokens == new.tokens
+    assert (copies(tmp_path, after), after.emergency_troubles()) == ([], {})
+
+
+async def test_sec_46_a_folder_without_a_keyring_is_another_one_and_nothing_was_removed_from_it(
+    process: Process, tmp_path: Path
+) -> None:
+    """As where a disk is taken out for a check, and what it was mounted on is there."""
+    owner = await started(process)
+    new = await unsaved(owner)
+    away = owner.folder.rename(tmp_path / "away")
+    owner.folder.mkdir(mode=0o700)
+    await owner.rescan()
+    assert owner.reread(ID) == new
+    assert len(copies(tmp_path, owner)) == 1
+    owner.folder.rmdir()
+    away.rename(owner.folder)
+    store(owner).sick = 0
+    await owner.rescan()
+    assert (owner.unsaved(), owner.troubles()) == ({}, {})
+    assert (await started(process)).get(ID) == new
+
+
+async def test_sec_46_nobody_else_is_to_act_on_what_lies_in_memory_alone(process: Process, tmp_path: Path) -> None:
+    owner = await started(process)
+    first = await owner.settle(login())
+    with a_full_disk():
+        new = await put(owner, renewed(first, 2000))
+        with pytest.raises(TryLater, match="in memory alone"):
+            await owner.share(ID)
+    await owner.share(ID)
+    assert owner.unsaved() == {}
+    assert (await started(process)).get(ID) == new
+
+
+async def test_what_lies_in_an_emergency_copy_may_be_acted_on_by_others(process: Process) -> None:
+    owner = await started(process)
+    new = await unsaved(owner)
+    await owner.share(ID)
+    async with process().leased(ID) as lease:
+        assert lease.current == new

@@ -16,6 +16,7 @@ from vaultd.errors import Misconfigured, TryLater
 from vaultd.secret import Secret
 from vaultd.vault.credential import Credential, Settings
 from vaultd.vault.owner import Owner
+from vaultd.vault.rotate import rotate
 
 Process = Callable[[], Owner]
 
@@ -267,3 +268,40 @@ async def test_a_file_that_is_committed_while_the_folder_is_read_is_no_rollback(
     now = other.get(ID)
     assert now is not None
     assert now.generation == 3
+
+
+async def test_sec_44_a_full_rotation_makes_a_rolled_back_file_look_no_later_than_it_is(
+    process: Process, tmp_path: Path
+) -> None:
+    owner = process()
+    await a_life(owner, tmp_path / "backup")
+    put_back(tmp_path / "backup", owner.folder, FILE)
+    for _ in range(3):
+        await rotate(owner._keyring, full=True)
+    after = await started(process)
+    assert after.get(ID) is None
+    assert "it is generation 1, and the ledger knows generation 3" in after.rolled_back()[ID]
+
+
+async def test_what_is_used_over_a_rolled_back_file_is_put_in_its_place_before_another_process_acts_on_it(
+    process: Process, tmp_path: Path
+) -> None:
+    owner = await started(process)
+    now = await a_life(owner, tmp_path / "backup")
+    put_back(tmp_path / "backup", owner.folder, FILE)
+    await owner.rescan()
+    await owner.share(ID)
+    assert owner.rolled_back() == {}
+    assert owner.get(ID) == now
+    assert (await started(process)).get(ID) == now
+
+
+async def test_nothing_is_put_in_the_place_of_a_rolled_back_file_by_who_never_knew_better(
+    process: Process, tmp_path: Path
+) -> None:
+    await a_life(process(), tmp_path / "backup")
+    owner = process()
+    put_back(tmp_path / "backup", owner.folder, FILE)
+    await owner.load()
+    await owner.share(ID)
+    assert set(owner.rolled_back()) == {ID}

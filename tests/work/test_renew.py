@@ -256,6 +256,21 @@ async def test_a_cancelled_request_never_cancels_the_renewal(desk: Desk, tasks: 
     assert desk.renewals() == 1
 
 
+async def test_an_end_waits_for_a_renewal_no_longer_than_it_is_told_to(desk: Desk, tasks: Tasks) -> None:
+    credential = await desk.sign_in()
+    desk.sandbox.fault("codex", at="token", do="hang")
+    desk.clock.advance(4000)
+    tasks.start("a request", desk.renewer.fresh(credential.id))
+    await desk.sandbox["codex"].until(lambda: desk.sandbox["codex"].counts["requests:token"] == 1)
+
+    await desk.renewer.drain(0.01)
+
+    assert desk.get(credential.id).generation == credential.generation
+    desk.sandbox["codex"].release()
+    await desk.renewer.drain()
+    assert desk.get(credential.id).generation == credential.generation + 1
+
+
 async def test_iflow_its_derived_key_is_fetched_again_after_each_renewal(desk: Desk) -> None:
     credential = await desk.sign_in("iflow")
     desk.clock.advance(4000)

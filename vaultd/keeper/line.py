@@ -91,6 +91,7 @@ class Line:
             async with asyncio.timeout(_ORDER_SECONDS):
                 return await asyncio.shield(outcome)
         except TimeoutError:
+            _log.error("the keeper said nothing for too long and is ended", extra={"seconds": round(_ORDER_SECONDS)})
             self.process.kill()  # what is under way stands as intents, and the next keeper settles them
             return _broken(order.id)
 

@@ -20,7 +20,7 @@ from typing import Final
 
 from vaultd import __version__
 from vaultd.config.places import Places
-from vaultd.errors import TryLater, VaultdError, revived
+from vaultd.errors import Misconfigured, TryLater, VaultdError, revived
 from vaultd.keeper.line import Line, Process
 from vaultd.keeper.messages import Done, Failed, Hello
 from vaultd.vault.credential import Credential
@@ -66,6 +66,7 @@ class Keeper:
 
     async def __call__(self, order: Order) -> Renewal:
         async with self._gates[order.provider.id]:
+            await self._owner.share(order.id)
             line = await self._open()
             outcome = await line.ask(order, self._proxy())
         if isinstance(outcome, VaultdError):
@@ -142,6 +143,8 @@ class Keeper:
         if isinstance(told, Failed):
             return revived(told.error)
         credential = Credential.from_plain(told.plain, id=id, generation=told.generation)
+        if known is None and not told.unsaved and self._owner.is_gone(id):
+            return Misconfigured(f"no credential {id}: it was removed as soon as it was renewed")
         if told.unsaved or known is None or known.mark < credential.mark:
             self._owner.hold(credential, told.unsaved or "saved by the keeper, and not to be read here: see the folder")
         return Renewal(self._owner.get(id) or credential, told.asked_at, told.skew)

@@ -39,7 +39,7 @@ def look(store: FileStore, keyring: Keyring, name: str) -> Look:
         id_ = name.removesuffix(".json")
         return Look(Credential.from_plain(plain, id=id_, generation=opened.generation), stamp)
     except FileNotFoundError:
-        return GONE
+        return GONE if keyring.stands() else Look(trouble=f"not to be seen: {keyring.folder} holds no keyring any more")
     except NotSealed:
         return Look(refused=f"not sealed, so not loaded; next: vaultd credentials import {store.folder / name}")
     except Refused as error:

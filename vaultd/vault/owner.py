@@ -31,8 +31,9 @@ from vaultd.vault.commit import Commits, Written, whole
 from vaultd.vault.credential import Credential, file_stem, same, signed_in_again
 from vaultd.vault.emergency import Emergency
 from vaultd.vault.keyring import Keyring
+from vaultd.vault.lease import Lease
 from vaultd.vault.ledger import Intent, Page
-from vaultd.vault.look import GONE, Look, look
+from vaultd.vault.look import Look, look
 from vaultd.vault.pending import Pending, newest
 from vaultd.vault.store.files import FileStore, Stamp, reason
 
@@ -46,64 +47,6 @@ _RETRY_EVERY: Final = 1.0
 
 class Sleeper(Protocol):
     async def sleep(self, seconds: float) -> None: ...
-
-
-class Lease:
-    """One credential, held. `current` is None where there is none, or none that may be used."""
-
-    def __init__(self, owner: Owner, id: str) -> None:  # noqa: A002  - the house's word for it
-        self.id: Final = id
-        self._owner: Final = owner
-
-    @property
-    def current(self) -> Credential | None:
-        return self._owner.get(self.id)
-
-    @property
-    def intent(self) -> Intent | None:
-        """A renewal that somebody began and nobody ended: its outcome is unknown."""
-        return self._owner._anchors.intent(self.current)  # noqa: SLF001  - a lease is a part of the owner, handed out
-
-    async def intend(self, endpoint: str, *, boot: float, wall: float) -> None:
-        """From here on a renewal of `current` may be under way, whatever becomes of this process. Durable when it
-        returns; the next `put` that is more than a change of settings ends it. Raises TryLater where it cannot be
-        written: then nothing may be sent."""
-        assert self.current is not None
-        await self._owner._announce(self.current, endpoint, boot, wall)  # noqa: SLF001  - as in intent
-
-    async def resolve(self) -> None:
-        """The renewal ended without a new token, and the old one was not spent: nothing is to be settled."""
-        await self._owner._resolve(self.id)  # noqa: SLF001  - as in intent
-
-    async def put(self, credential: Credential) -> Credential:
-        """Makes it the credential, one generation up. Ends before a cancellation of the caller does.
-
-        Where it cannot be made durable it is used from memory, and `Owner.troubles` says so.
-        """
-        current = self.current
-        new = self._owner._successor(replace(credential, id=self.id, source="file"))  # noqa: SLF001  - as in intent
-        # What an operator says meanwhile tells nothing of a token that may be spent.
-        resettled = current is not None and new == replace(current, settings=new.settings, generation=new.generation)
-        await self._owner._commit(new, self.intent if resettled else None)  # noqa: SLF001  - as in intent
-        return new
-
-    @asynccontextmanager
-    async def room(self) -> AsyncIterator[None]:
-        """Inside, the space of the first `put` is there already (SEC-44): a token is spent only where its successor can
-        be kept. Raises TryLater where there is none. On the loop: two system calls, a twentieth of a millisecond."""
-        store, name = self._owner._store, f"{self.id}.json"  # noqa: SLF001  - as in intent
-        try:
-            store.make_room(name)
-        except OSError as error:
-            why = f"its new token could not be saved ({error.strerror}): free space or repair the folder"
-            raise TryLater(why, own=True) from error
-        try:
-            yield
-        finally:
-            store.leave_room(name)
-
-    async def remove(self) -> None:
-        await self._owner._remove(self.id)  # noqa: SLF001  - as in intent
 
 
 class Owner:
@@ -145,6 +88,10 @@ class Owner:
 
     def get(self, id: str) -> Credential | None:  # noqa: A002  - the house's word for it
         return self._snapshot.get(id)
+
+    def is_gone(self, id: str) -> bool:  # noqa: A002  - the house's word for it
+        """True where its file was looked for last and not found: not where it may not be used, or cannot be read."""
+        return not (id in self._held or id in self._unreadable or f"{id}.json" in self._refused)
 
     def refused(self) -> Mapping[str, str]:
         """File name → why it is not used, and what to do."""
@@ -246,6 +193,18 @@ class Owner:
                     if (waiting := self._pending.values.get(id_)) is not None:
                         await self._commit(waiting, self._anchors.intent(waiting))
 
+    async def share(self, id: str) -> None:  # noqa: A002  - the house's word for it
+        """Before another process is to act on it: what is used here and does not stand in the folder, because that took
+        nothing or was rolled back, is saved. Raises TryLater where it lies in memory alone all the same: the other one
+        would present the token that was spent for it."""
+        if id not in self._pending.values and id not in self._rolled:
+            return
+        async with self.leased(id) as lease:
+            if lease.current is not None and (id in self._pending.values or id in self._rolled):
+                await self._commit(lease.current, lease.intent)
+        if id in self._pending.values and not self._pending.copies.get(id):
+            raise TryLater(f"{id}: {self._pending.reasons[id]}", own=True)
+
     async def keep_saving(self, clock: Sleeper) -> Never:
         """Asleep while all is saved; then an attempt every second (SEC-46)."""
         while True:
@@ -331,7 +290,8 @@ class Owner:
         pages = self._anchors.look_around()
         stamps = self._store.stamps()
         known = {*self._held, *self._unreadable, *(name.removesuffix(".json") for name in self._refused)}
-        looks = {id_: GONE for id_ in known if f"{id_}.json" not in stamps}
+        missing = (name for id_ in known if (name := f"{id_}.json") not in stamps)
+        looks = {name.removesuffix(".json"): look(self._store, self._keyring, name) for name in missing}
         for name, stamp in stamps.items():
             id_ = name.removesuffix(".json")
             if id_ not in self._held or self._stamps.get(id_) != stamp:
@@ -457,7 +417,7 @@ class Owner:
 
     async def _commit(self, new: Credential, intent: Intent | None) -> None:
         """`intent`: what is still under way afterwards."""
-        there = self._held.get(new.id) == new
+        there = self._held.get(new.id) == new and new.id not in self._rolled
         write = partial(self._commits.write, new, intent, there=there, copy=self._pending.copy_of(new))
         writing, cancelled = await whole(write)
         error = writing.exception()

@@ -146,9 +146,13 @@ class Renewer:
         """Look again now: a credential or the catalogue changed."""
         self._wake.set()
 
-    async def drain(self) -> None:
-        """Let renewals in progress end: a token may be spent already. Bounded by the limits of `send` and `leased`."""
-        await asyncio.gather(*self._flights.values(), return_exceptions=True)
+    async def drain(self, seconds: float | None = None) -> None:
+        """Let renewals in progress end: a token may be spent already. No longer than this, where a keeper goes on with
+        them alone; else bounded by the limits of `send` and `leased`."""
+        if self._flights:
+            await asyncio.wait(list(self._flights.values()), timeout=seconds)
+        for id in self._flights:  # noqa: A001
+            _log.warning("ending without waiting any longer for this renewal", extra={"credential": id})
 
     # What the loop decides.
 

@@ -34,8 +34,9 @@ from vaultd.oauth.tokens import Grant, Tokens
 from vaultd.pool.explain import renewing
 from vaultd.secret import Secret
 from vaultd.vault.credential import Credential, DeadLogin
+from vaultd.vault.lease import Lease
 from vaultd.vault.ledger import Intent
-from vaultd.vault.owner import Lease, Owner
+from vaultd.vault.owner import Owner
 from vaultd.work import due
 from vaultd.work.drive import Perform, Sender, drive, unattended
 from vaultd.work.tasks import Tasks

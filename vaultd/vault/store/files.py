@@ -187,19 +187,22 @@ class FileStore:
             os.close(fd)
 
     def _sweep(self) -> None:
-        """Removes what a killed commit left. Whoever is committing now holds the lease, and keeps his."""
+        """Removes what a killed commit left. Whoever is committing now holds the lease, and keeps his.
+
+        What cannot be removed now, on a disk that became read-only, stays: it is in nobody's way.
+        """
         with self._open_folder() as folder:
             for entry in os.listdir(folder):  # noqa: PTH208  - below a descriptor
                 left = _TEMPORARY.fullmatch(entry)
                 if left is None or not NAME.fullmatch(left["name"]):
                     continue
-                fd = self._open_lock(left["name"])
-                try:
-                    if _take(fd, fcntl.LOCK_EX):
-                        with suppress(FileNotFoundError):
+                with suppress(OSError, TryLater):
+                    fd = self._open_lock(left["name"])
+                    try:
+                        if _take(fd, fcntl.LOCK_EX):
                             os.unlink(entry, dir_fd=folder)
-                finally:
-                    os.close(fd)
+                    finally:
+                        os.close(fd)
 
 
 def make_private(folder: Path) -> None:
