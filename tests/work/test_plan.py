@@ -70,6 +70,14 @@ async def test_who_excludes_a_model_excludes_it_under_its_other_names(place: Pla
     assert sorted(asked(house, "codex://brand-new")) == ["codex-c", "codex-d"]
 
 
+async def test_no_suffix_leads_round_an_exclusion(place: Place) -> None:
+    house = await place.house()
+    await keep(house, login("c", excluded_models=("gpt-5", "brand-new")))
+    for name in ("gpt-5(high)", "codex://gpt-5(high)", "gpt-5-low(high)", "GPT-5(128)", "codex://brand-new(high)"):
+        assert "no credential serves" in refused(house, name).message
+    assert asked(house, "gpt-5-codex(high)") == ["codex-c"]
+
+
 async def test_an_explicit_provider_serves_models_nobody_listed(place: Place) -> None:
     house = await place.house(TWO_KEYS)
     (first, _second) = plan(house, "openai-chat", "ACME://brand-new").candidates

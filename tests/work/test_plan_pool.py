@@ -45,6 +45,12 @@ PREVIEW = f"{PRO}-preview-06-05"
 A, B = "gemini-a", "gemini-b"
 
 
+async def test_a_preview_id_that_is_excluded_is_not_gone_on_to(place: Place) -> None:
+    house = await place.house()
+    await keep(house, replace(google("a", "p1"), settings=Settings(excluded_models=("*-preview-*",))))
+    assert ways(gemini(house), LIMITED) == [(A, "p1", PRO)]
+
+
 @pytest.mark.parametrize(
     ("config", "of_a"),
     [

@@ -105,9 +105,13 @@ def route(
     if not any(match.listed for match in matches):
         for split in (thinking.suffix, thinking.old_gemini_suffix):
             plain, wanted = split(model)
-            if wanted is not None and (found := _matches(kinds, fmt, provider, plain)):
+            if wanted is None:
+                continue
+            if found := _matches(kinds, fmt, provider, plain):
                 matches, asked = found, wanted
                 break
+            # A pattern takes the whole name: that is no way round an exclusion.
+            matches = [match for match in matches if not _excluded(match.kind, plain, _meant(match.kind, plain)[0])]
     members = [member for match in matches for member in _members(match, roster, catalog, fmt, quota)]
     if not members:
         raise _nobody(matches, roster, kinds, catalog, name, provider)
@@ -153,6 +157,9 @@ def _members(
     match: _Match, roster: Mapping[str, Credential], catalog: Catalog, fmt: FormatName, quota: QuotaExceeded
 ) -> Iterator[Member]:
     kind, model = match.kind, match.model
+    if kind.excluded and model.preview:
+        allowed = [preview for preview in model.preview if not _excluded(kind, preview, model)]
+        model = msgspec.structs.replace(model, preview=allowed)
     provider, native = kind.provider, fmt in kind.provider.api.formats
     ways = variants(model, kind.projects, quota)
     for id_ in kind.ids:
@@ -175,6 +182,11 @@ def _known(kind: Kind, name: str) -> tuple[Model, bool] | None:
     if model is None:
         return None
     return model, listed(kind.provider, name) is not None
+
+
+def _meant(kind: Kind, name: str) -> tuple[Model, bool]:
+    """Likewise, for a name that may be nobody's."""
+    return _known(kind, name) or (Model(id=name), False)
 
 
 def _excluded(kind: Kind, name: str, model: Model) -> bool:
@@ -247,7 +259,7 @@ def _by_name(kinds: Sequence[Kind], fmt: FormatName, name: str) -> list[_Match]:
 def _by_provider(kinds: Sequence[Kind], wanted: str, name: str) -> list[_Match]:
     """`provider://model`: that provider's credentials, also for models nobody listed."""
     of_it = [kind for kind in kinds if kind.provider.id.lower() == wanted.lower()]
-    known = [(kind, *(_known(kind, name) or (Model(id=name), False))) for kind in of_it]
+    known = [(kind, *_meant(kind, name)) for kind in of_it]
     return [_Match(kind, model, is_listed) for kind, model, is_listed in known if not _excluded(kind, name, model)]
 
 
