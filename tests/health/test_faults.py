@@ -411,3 +411,6 @@ def test_thr_38_a_file_in_clear_is_named_with_the_command_that_imports_it(
     rows = {row["code"]: row for row in person.types("doctor", "--json").json["checks"]}
     assert rows["file-plaintext"]["action"] == f"vaultd credentials import {dropped}"
     assert rows["file-plaintext"]["subject"] == str(dropped)
+    dropped.chmod(0o644)
+    again = {row["code"]: row for row in person.types("doctor", "--json").json["checks"]}
+    assert again["file-plaintext"] == rows["file-plaintext"], "one thing is wrong with it, and one is to be done"

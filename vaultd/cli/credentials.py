@@ -250,7 +250,7 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
                 row["plan"],
                 _state(row),
                 _expires(row["expires_in"]),
-                row["action"],
+                _next(row),
             )
             for row in rows
         ],
@@ -259,12 +259,21 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _state(row: Mapping[str, Any]) -> str:
     words = str(row["state"]) + (f" until {row['until']}" if row["until"] else "")
-    if row["state"] == "available" and row["reason"]:
-        words += f"; {row['reason']}"
-    rests = sorted(row["cooling"], key=lambda rest: str(rest["until"]))
+    if row["reason"]:
+        words += f"; {row['reason']}" if row["state"] == "available" else f": {row['reason']}"
+    rests = _rests(row)
     for rest in rests[:_NAMED]:
         words += f"; cooling for {rest['model']} until {rest['until']}: {rest['reason']}"
     return words + (f"; and for {len(rests) - _NAMED} more" if len(rests) > _NAMED else "")
+
+
+def _next(row: Mapping[str, Any]) -> str:
+    """What to do first: about the credential, else about the models it rests for."""
+    return str(row["action"]) or "; ".join(dict.fromkeys(rest["action"] for rest in _rests(row)[:_NAMED]))
+
+
+def _rests(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return sorted(row["cooling"], key=lambda rest: str(rest["until"]))
 
 
 def _expires(seconds: int | None) -> str:

@@ -174,7 +174,7 @@ def refused(house: House) -> list[dict[str, str]]:
     reasons = house.owner.refused()
     rows = []
     for file, finding in keys.refused(house):
-        says, _, action = reasons[file].partition("; next: ")
+        says, action = finding.says.removeprefix(f"{file}: "), reasons[file].partition("; next: ")[2]
         rows.append({"file": file, "reason": says, "action": action or finding.action, "code": finding.code})
     return rows
 

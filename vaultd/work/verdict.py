@@ -16,11 +16,11 @@ from vaultd.pool.state import Outcome
 from vaultd.wire import fault, hints
 from vaultd.wire.refusal import Refusal
 
-#: What each counts as, and how it is told to people.
+#: What each counts as, and what people are told beside `explain`'s own words for it.
 _MEANS: Final[Mapping[str, Outcome]] = {
     "bad-key": Outcome(401, why="the vendor does not know the key or has closed the account"),
-    "no-credit": Outcome(402, why="the account has no credit left"),
-    "model-not-allowed": Outcome(404, why="this account may not use this model", own=True),
+    "no-credit": Outcome(402),
+    "model-not-allowed": Outcome(404, own=True),
 }
 
 

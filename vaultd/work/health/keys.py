@@ -43,6 +43,8 @@ def refused(house: House) -> Iterator[tuple[str, Finding]]:
     for file, reason in sorted(house.owner.refused().items()):
         says, _, action = reason.partition("; next: ")
         code, subject = _code(house, file), str(house.owner.folder / file)
+        if code == "file-plaintext":  # its owner may name its mode, which an import has no use for
+            says, action = "not sealed, so not loaded", ""
         if code == "rolled-back":  # its owner names two ways: the first is always safe
             subject, action = file.removesuffix(".json"), action.partition(", or ")[0]
         yield file, found(code, f"{file}: {says}", subject=subject, action=action)
