@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -289,3 +290,20 @@ def test_a_limit_with_a_reset_is_told_alike_everywhere(person: Person, sandbox: 
     assert CODEX in message
     assert "rate limited (429)" in message
     assert "until 20" in message
+
+
+def test_a_root_key_that_is_gone_is_told_while_the_daemon_still_has_it(person: Person, serves: Serves) -> None:
+    """Its end would be the end of every login."""
+    serves(person)
+    key = person.config_dir / "root.key"
+    words = key.read_bytes()
+    key.unlink()
+    row = found(person)["key-missing"]
+    assert (row["state"], str(key) in row["says"]) == ("fail", True)
+    key.write_text(base64.b64encode(os.urandom(32)).decode())
+    key.chmod(0o600)
+    assert set(found(person)) == {"key-wrong"}
+    key.write_bytes(words)
+    assert found(person) == {}
+    assert person.types("vault", "rekey").code == 0
+    assert found(person) == {}, "another key, and the keyring is sealed by it"

@@ -103,6 +103,11 @@ class Keyring:
         except (OSError, Misconfigured):
             return False
 
+    def would_start(self) -> None:
+        """Raises Misconfigured where a new process would not find the root key, or another than opens the keyring."""
+        if self.root.again is not None:
+            self._load(self.root.again())
+
     @contextmanager
     def steady(self) -> Iterator[Ring]:
         """Nobody changes the keys inside; hold it from `seal` until the file is committed."""

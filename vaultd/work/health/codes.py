@@ -94,7 +94,7 @@ _CONFIG: Final = {
 _KEYS: Final = {
     "key-missing": Fault(
         "root-key", "fail", "There are sealed files, and no source gives a root key.",
-        "bring the root key back to the place it names, from where it was backed up",
+        "bring the root key back to the place it names, from where it was backed up", wakes=True,
     ),
     "key-conflict": Fault(
         "root-key", "fail", "Two sources give different root keys; none is picked.",
@@ -102,15 +102,15 @@ _KEYS: Final = {
     ),
     "key-wrong": Fault(
         "root-key", "fail", "The root key (or passphrase) is not the one that seals the keyring.",
-        "put the root key back that the vault was sealed with",
+        "put the root key back that the vault was sealed with", wakes=True,
     ),
     "key-malformed": Fault(
         "root-key", "fail", "What stands where a root key should is none: 32 random bytes in base64, or a JWK.",
-        "put the root key back that the vault was sealed with",
+        "put the root key back that the vault was sealed with", wakes=True,
     ),
     "key-unreadable": Fault(
         "root-key", "fail", "The key file is there and cannot be read, or is no regular file.",
-        "put the key file itself there, readable by the user that runs vaultd",
+        "put the key file itself there, readable by the user that runs vaultd", wakes=True,
     ),
     "key-open": Fault(
         "root-key", "fail", "The key file, or its folder, is open to other users.",

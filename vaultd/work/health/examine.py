@@ -17,6 +17,7 @@ _QUICK: Final[tuple[Callable[[House], Iterator[Finding]], ...]] = (
     configuration.daemon,
     configuration.client_keys,
     keys.root_key,
+    keys.next_start,
     keys.recovery,
     keys.folders,
     keys.sealed_files,

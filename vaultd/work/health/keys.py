@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vaultd.errors import Misconfigured
 from vaultd.vault.envelope import FILE_LIMIT, TOKEN
-from vaultd.work.health.codes import Finding, found
+from vaultd.work.health.codes import FAULTS, Finding, found
 from vaultd.work.health.seen import House
 
 
@@ -18,6 +18,19 @@ def root_key(house: House) -> Iterator[Finding]:
         yield found("key-in-environment", root.warning)
     if root.created:
         yield found("key-new", f"a new root key was made: {root.source}; nothing else opens the credentials")
+
+
+def next_start(house: House) -> Iterator[Finding]:
+    """A daemon has its key in memory, and nobody would notice that the file is gone before it ends."""
+    if house.daemon is None:
+        return
+    try:
+        house.keyring.would_start()
+    except Misconfigured as error:
+        code = error.code if error.code in FAULTS else "key-unreadable"
+        yield found(code, f"{error}; this daemon goes on with the key it has, but none can start")
+    except OSError:
+        return  # the keyring: its folder's own finding
 
 
 def recovery(house: House) -> Iterator[Finding]:
