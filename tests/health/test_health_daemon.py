@@ -307,3 +307,13 @@ def test_a_root_key_that_is_gone_is_told_while_the_daemon_still_has_it(person: P
     assert found(person) == {}
     assert person.types("vault", "rekey").code == 0
     assert found(person) == {}, "another key, and the keyring is sealed by it"
+
+
+def test_what_a_command_did_to_the_recovery_keys_a_daemon_sees(person: Person, serves: Serves, tmp_path: Path) -> None:
+    serves(person)
+    (kid,) = person.types("vault", "recovery", "list").out.split()
+    assert person.types("vault", "recovery", "remove", kid).code == 0
+    row = found(person)["recovery-missing"]
+    kept = tmp_path / "elsewhere.jwk"
+    assert person.types(*row["action"].split()[1:], "--out", str(kept)).code == 0
+    assert found(person) == {}

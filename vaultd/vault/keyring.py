@@ -103,10 +103,17 @@ class Keyring:
         except (OSError, Misconfigured):
             return False
 
-    def would_start(self) -> None:
-        """Raises Misconfigured where a new process would not find the root key, or another than opens the keyring."""
+    def as_found(self) -> Ring:
+        """What a new process would open, another's changes included; without the lock, for whoever only looks. Raises
+        Misconfigured where it would find no root key, or another than opens the keyring; OSError.
+
+        A passphrase cannot be asked for: where another process changed it, what is known here stands."""
         if self.root.again is not None:
-            self._load(self.root.again())
+            return self._load(self.root.again())[0]
+        try:
+            return self._load(self.root)[0]
+        except Misconfigured:
+            return self._ring
 
     @contextmanager
     def steady(self) -> Iterator[Ring]:

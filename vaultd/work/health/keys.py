@@ -25,7 +25,7 @@ def next_start(house: House) -> Iterator[Finding]:
     if house.daemon is None:
         return
     try:
-        house.keyring.would_start()
+        house.keyring.as_found()
     except Misconfigured as error:
         code = error.code if error.code in FAULTS else "key-unreadable"
         yield found(code, f"{error}; this daemon goes on with the key it has, but none can start")
@@ -34,7 +34,11 @@ def next_start(house: House) -> Iterator[Finding]:
 
 
 def recovery(house: House) -> Iterator[Finding]:
-    if not house.keyring.ring.recovery:
+    try:
+        recovery = house.keyring.as_found().recovery
+    except (Misconfigured, OSError):
+        return  # `next_start` says so
+    if not recovery:
         yield found("recovery-missing", "no recovery key: a lost root key loses every login")
 
 
