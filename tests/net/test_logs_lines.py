@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 from vaultd.net.logs import Line
@@ -44,3 +48,27 @@ def test_thr_29_nothing_breaks_the_line_or_the_terminal() -> None:
     assert "\n" not in said
     assert "\x1b" not in said
     assert "\u202e" not in said
+
+
+SPEAKING = """
+import logging
+from vaultd.net import logs
+logs.set_up(debug=False)
+logging.getLogger("vaultd.vault").error("not committed")
+print("and went on")
+"""
+
+
+def test_sec_46_a_log_that_cannot_be_written_ends_nothing_it_tells_of() -> None:
+    """As on the full disk that a commit failed on, where stderr goes to a file on it."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", SPEAKING], stdout=subprocess.PIPE, stderr=full, check=False)
+    assert done.stdout == b"and went on\n"
+
+
+def test_a_log_whose_reader_is_gone_ends_nothing_it_tells_of() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as broken:  # noqa: PTH123  - a descriptor
+        done = subprocess.run([sys.executable, "-c", SPEAKING], stdout=subprocess.PIPE, stderr=broken, check=False)
+    assert done.stdout == b"and went on\n"

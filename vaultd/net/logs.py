@@ -19,7 +19,7 @@ import time
 import traceback
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, TextIO
@@ -124,9 +124,12 @@ class Gathered(logging.StreamHandler[TextIO]):
         with self.lock or nullcontext():
             records, self._records, self._waiting = self._records, [], None
             lines = [line for record in records if (line := self._line(record))]
-            if lines:
-                self.stream.write("".join(lines))
-            super().flush()
+            # A full disk, a reader that is gone: nothing that a log tells of may fail because nobody hears. A commit that
+            # a full disk refuses says so, and what it could not save is kept by the line after that.
+            with suppress(OSError, ValueError):
+                if lines:
+                    self.stream.write("".join(lines))
+                super().flush()
 
     def _line(self, record: logging.LogRecord) -> str:
         try:
