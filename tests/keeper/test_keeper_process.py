@@ -30,7 +30,7 @@ from estate import (
     status,
 )
 
-from vaultd.errors import TryLater
+from vaultd.errors import Misconfigured, TryLater
 
 
 async def test_there_is_no_keeper_before_something_is_to_be_renewed_and_none_after_the_house(estate: Estate) -> None:
@@ -182,3 +182,12 @@ async def test_a_command_that_is_killed_does_not_keep_who_reads_its_pipes_waitin
     estate.vendor.release()
     await ended(keeper)
     assert (await estate.on_disk(login.id)).generation == login.generation + 1
+
+
+async def test_a_keeper_that_may_not_use_a_file_says_why(estate: Estate) -> None:
+    login = await estate.signed_in()
+    house = await estate.house()
+    (house.owner.folder / f"{login.id}.json").chmod(0o644)
+
+    with pytest.raises(Misconfigured, match=r"open to others \(0644\): chmod 600 it"):
+        await renewed(house, login.id)

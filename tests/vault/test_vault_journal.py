@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -153,3 +154,13 @@ async def test_a_commit_is_one_without_a_journal_and_says_so(process: Process, t
     after = process()
     await after.load()
     assert after.rolled_back() == {}
+
+
+def test_a_pipe_in_its_place_swallows_no_line_and_makes_nobody_wait(path: Path) -> None:
+    path.parent.mkdir(mode=0o700)
+    os.mkfifo(path)
+    journal = Journal(path)
+    journal.follow()
+    assert journal.trouble == f"{path} cannot be read: not a regular file"
+    journal.append(ID, Mark(1000.0, 1))
+    assert journal.trouble == f"{path} cannot be written: not a regular file"

@@ -32,6 +32,9 @@ _log = logging.getLogger("vaultd.admin")
 
 #: The largest request is an import of token files, some kB each; a megabyte is a hundred of them.
 _BODY_LIMIT: Final = 1024 * 1024
+#: For a command that still waits for a renewal when the daemon ends. The renewal ends without it (`House.close`), and
+#: streams, renewals and keeper may take 82 of a service manager's 90 s.
+_LAST_WORDS: Final = 5.0
 #: What a peer outside our user namespace reads as (`/proc/sys/kernel/overflowuid`): under `PrivateUsers=` everyone
 #: but root and the daemon, so there the mode alone decides.
 _NOBODY: Final = 65534
@@ -43,7 +46,7 @@ _UCRED: Final = struct.Struct("3i")
 async def listening(house: House) -> AsyncIterator[Path]:
     """The daemon's admin socket, from here to the end of the block. Answers where it is."""
     path, bound = _claim(house.places.admin_sockets[0])
-    runner = web.AppRunner(make_app(house), access_log=None, handle_signals=False)
+    runner = web.AppRunner(make_app(house), access_log=None, handle_signals=False, shutdown_timeout=_LAST_WORDS)
     await runner.setup()
     try:
         await web.SockSite(runner, bound).start()

@@ -17,6 +17,7 @@ import hashlib
 import math
 import os
 import secrets
+import stat
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -71,7 +72,7 @@ class Journal:
             except FileNotFoundError:
                 return
             except OSError as error:
-                self.trouble = f"{self.path} cannot be read: {error.strerror}"
+                self.trouble = f"{self.path} cannot be read: {reason(error)}"
 
     def append(self, id_: str, mark: Mark) -> None:
         """Raises nothing: a commit is one, journal or none. `trouble` tells."""
@@ -81,7 +82,7 @@ class Journal:
         try:
             make_private(self.path.parent)
             with self._locked(self.path):
-                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+                fd = _opened(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
                 try:
                     size = os.fstat(fd).st_size
                     if size and os.pread(fd, 1, size - 1) != b"\n":
@@ -98,7 +99,7 @@ class Journal:
             self.trouble = ""
 
     def _take_up(self, path: Path) -> None:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = _opened(path, os.O_RDONLY)
         with open(fd, "rb") as file:  # noqa: PTH123  - a descriptor
             inode = os.fstat(fd).st_ino
             known, offset = self._read
@@ -147,6 +148,15 @@ class Journal:
 
 
 _NEVER: Final = Mark(-math.inf, -1)
+
+
+def _opened(path: Path, flags: int) -> int:
+    """No link, and no pipe, which would take what is written until it is full and then make the writer wait."""
+    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(0, "not a regular file")
+    return fd
 
 
 def _lines(data: bytes) -> Iterator[tuple[str, Mark]]:

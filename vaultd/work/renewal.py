@@ -134,7 +134,7 @@ async def _renew(owner: Owner, order: Order, send: _Timed, clock: Clock) -> tupl
             or current.tokens is None
             or not wanted(order, current, earlier, wall=wall, boot=boot)
         ):
-            return _alive(current, id), None
+            return _alive(owner, current, id), None
         if earlier is not None:
             told = {"credential": id, "provider": current.provider}
             _log.warning("a renewal was cut off: its token is presented again at once", extra=told)
@@ -233,11 +233,15 @@ async def _buried(owner: Owner, lease: Lease, presented: Tokens, dead: DeadLogin
     current = owner.reread(lease.id)
     if current is not None and not current.dead and current.tokens and current.tokens.refresh == presented.refresh:
         current = await lease.put(replace(current, dead=dead))
-    return _alive(current, lease.id)
+    return _alive(owner, current, lease.id)
 
 
-def _alive(credential: Credential | None, id: str) -> Credential:  # noqa: A002
+def _alive(owner: Owner, credential: Credential | None, id: str) -> Credential:  # noqa: A002
     if credential is None:
+        if trouble := owner.troubles().get(id):
+            raise TryLater(f"{id}: {trouble}", own=True)
+        if refused := owner.refused().get(f"{id}.json"):
+            raise Misconfigured(f"{id}.json: {refused}")
         raise Misconfigured(f"no credential {id}: see `vaultd credentials list`")
     if credential.dead:
         raise sign_in_again(credential, credential.dead.reason)
