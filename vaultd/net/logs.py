@@ -124,8 +124,8 @@ class Gathered(logging.StreamHandler[TextIO]):
         with self.lock or nullcontext():
             records, self._records, self._waiting = self._records, [], None
             lines = [line for record in records if (line := self._line(record))]
-            # A full disk, a reader that is gone: nothing that a log tells of may fail because nobody hears. A commit that
-            # a full disk refuses says so, and what it could not save is kept by the line after that.
+            # A full disk, a reader that is gone: nothing that a log tells of may fail because nobody hears. A commit
+            # that a full disk refuses says so, and what it could not save is kept by the line after that.
             with suppress(OSError, ValueError):
                 if lines:
                     self.stream.write("".join(lines))
