@@ -156,6 +156,23 @@ async def test_a_commit_is_one_without_a_journal_and_says_so(process: Process, t
     assert after.rolled_back() == {}
 
 
+def test_who_only_reads_sees_that_it_is_mended(path: Path) -> None:
+    """A daemon, whose keeper writes."""
+    daemon, keeper = Journal(path), Journal(path)
+    path.mkdir(parents=True)
+    daemon.follow()
+    assert f"{path} cannot be read" in daemon.trouble
+    path.rmdir()
+    daemon.follow()
+    assert daemon.trouble == "", "there is nothing to read yet"
+    path.mkdir()
+    daemon.follow()
+    path.rmdir()
+    keeper.append("codex-a", Mark(2000.0, 1))
+    daemon.follow()
+    assert (daemon.trouble, daemon.marks) == ("", {"codex-a": Mark(2000.0, 1)})
+
+
 def test_a_pipe_in_its_place_swallows_no_line_and_makes_nobody_wait(path: Path) -> None:
     path.parent.mkdir(mode=0o700)
     os.mkfifo(path)

@@ -44,8 +44,7 @@ class Journal:
 
     def __init__(self, path: Path | None) -> None:
         self.path: Final = path
-        #: Why the last line is not in it, or why it cannot be read. Empty where all is well.
-        self.trouble = ""
+        self._unread = self._unwritten = ""
         self._marks: dict[str, Mark] = {}
         self._read: tuple[int, int] = (0, 0)  # inode, and how far it was read
         self._limit = _LARGE
@@ -54,6 +53,12 @@ class Journal:
     @classmethod
     def of(cls, folder: Path, state_dir: Path | None) -> Journal:
         return cls(state_dir / f"commits-{tag(folder)}.log" if state_dir is not None else None)
+
+    @property
+    def trouble(self) -> str:
+        """Why it cannot be read, or why the last line is not in it; empty where all is well. Each ends by itself: a
+        daemon only reads, its keeper writes."""
+        return self._unread or self._unwritten
 
     @property
     def marks(self) -> Mapping[str, Mark]:
@@ -70,9 +75,11 @@ class Journal:
                 if (facts.st_ino, facts.st_size) != self._read:
                     self._take_up(self.path)
             except FileNotFoundError:
-                return
+                self._unread = ""  # nothing was written yet, or it is begun anew
             except OSError as error:
-                self.trouble = f"{self.path} cannot be read: {reason(error)}"
+                self._unread = f"{self.path} cannot be read: {reason(error)}"
+            else:
+                self._unread = ""
 
     def append(self, id_: str, mark: Mark) -> None:
         """Raises nothing: a commit is one, journal or none. `trouble` tells."""
@@ -94,9 +101,9 @@ class Journal:
                 if size > self._limit:
                     self._compact(self.path)
         except (OSError, Misconfigured) as error:
-            self.trouble = f"{self.path} cannot be written: {reason(error)}"
+            self._unwritten = f"{self.path} cannot be written: {reason(error)}"
         else:
-            self.trouble = ""
+            self._unwritten = ""
 
     def _take_up(self, path: Path) -> None:
         fd = _opened(path, os.O_RDONLY)
