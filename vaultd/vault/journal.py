@@ -56,9 +56,9 @@ class Journal:
 
     @property
     def trouble(self) -> str:
-        """Why it cannot be read, or why the last line is not in it; empty where all is well. Each ends by itself: a
+        """Why the last line is not in it, or why it cannot be read; empty where all is well. Each ends by itself: a
         daemon only reads, its keeper writes."""
-        return self._unread or self._unwritten
+        return self._unwritten or self._unread
 
     @property
     def marks(self) -> Mapping[str, Mark]:
