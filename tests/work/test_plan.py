@@ -78,6 +78,17 @@ async def test_no_suffix_leads_round_an_exclusion(place: Place) -> None:
     assert asked(house, "gpt-5-codex(high)") == ["codex-c"]
 
 
+async def test_a_model_that_all_exclude_says_who_does(place: Place) -> None:
+    """Another sign-in would help nobody."""
+    house = await place.house()
+    await keep(house, login("c", excluded_models=("gpt-5",)))
+    for name in ("gpt-5", "gpt-5-high", "codex://gpt-5"):
+        refusal = refused(house, name)
+        assert (refusal.status, refusal.kind) == (503, "no-credential")
+        assert "is excluded: codex-c would, and may not (vaultd credentials show codex-c)" in refusal.message
+    assert "vaultd login" in refused(house, "kimi-k2").message
+
+
 async def test_an_explicit_provider_serves_models_nobody_listed(place: Place) -> None:
     house = await place.house(TWO_KEYS)
     (first, _second) = plan(house, "openai-chat", "ACME://brand-new").candidates

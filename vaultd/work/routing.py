@@ -195,6 +195,15 @@ def _excluded(kind: Kind, name: str, model: Model) -> bool:
     return any(fnmatchcase(one, pattern.lower()) for pattern in kind.excluded for one in names)
 
 
+def _keeps_out(kind: Kind, name: str, wanted: str) -> bool:
+    """True where only the exclusion is why it does not serve."""
+    if wanted and kind.provider.id.lower() != wanted.lower():
+        return False
+    plain = name.removeprefix(f"{wanted}://") if wanted else name
+    known = _known(kind, plain)
+    return known is not None and _excluded(kind, plain, known[0])
+
+
 def models(
     roster: Mapping[str, Credential], kinds: Sequence[Kind], catalog: Catalog
 ) -> dict[str, tuple[Model, list[str]]]:
@@ -271,7 +280,8 @@ def _nobody(
     name: str,
     wanted: str,
 ) -> Refusal:
-    """Credentials that cannot serve now; else vendors to sign in to; else a name that nobody knows."""
+    """Credentials that cannot serve now; else those that exclude it; else vendors to sign in to; else a name that
+    nobody knows."""
     if matches:
         ids = sorted(id_ for match in matches for id_ in match.kind.ids)
         rows = [explain.standing(roster[id_], catalog.providers) for id_ in ids]
@@ -281,6 +291,10 @@ def _nobody(
         message = f"no credential can serve {_shown(name)} now: {words}"
         return Refusal(503, "sign-in-required" if dead else "no-credential", message)
     vendors = _vendors(catalog, name, wanted)
+    if excluding := sorted(id_ for kind in kinds if _keeps_out(kind, name, wanted) for id_ in kind.ids):
+        more = f" and {len(excluding) - _NAMED} more" if len(excluding) > _NAMED else ""
+        words = f"{', '.join(excluding[:_NAMED])}{more} would, and may not (vaultd credentials show {excluding[0]})"
+        return Refusal(503, "no-credential", f"{_shown(name)} is excluded: {words}")
     if vendors:
         ways = " or ".join(f"`{way_in(provider)}`" for provider in vendors[:4])
         return Refusal(503, "no-credential", f"no credential serves {_shown(name)}: {ways}")
