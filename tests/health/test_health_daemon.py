@@ -159,6 +159,19 @@ def test_each_way_in_which_a_vendor_refuses_has_its_code(person: Person, sandbox
     assert "CANARY" not in metrics
 
 
+def test_a_logins_own_proxy_that_is_gone_is_named_with_the_command_that_changes_it(
+    person: Person, sandbox: Sandbox, serves: Serves
+) -> None:
+    signs_in(person, sandbox, "codex")
+    serves(person)
+    with free_ports(1) as (port,):
+        assert person.types("credentials", "set", CODEX, "--proxy", stdin=f"socks5://127.0.0.1:{port}").code == 0
+        action = found(person)["proxy-unreachable"]["action"]
+    assert action == f"start the proxy, or: vaultd credentials set {CODEX} --proxy"
+    assert person.types(*action.partition("vaultd ")[2].split(), stdin="").code == 0
+    assert found(person) == {}
+
+
 def test_a_model_that_an_account_may_not_use_is_told_with_the_model(
     person: Person, sandbox: Sandbox, serves: Serves
 ) -> None:

@@ -64,7 +64,8 @@ def callback_ports(house: House) -> Iterator[Finding]:
 async def proxies(house: House) -> AsyncIterator[Finding]:
     """Each address once, all at the same time."""
     urls = {house.config.proxy_url: house.config_source} if house.config.proxy_url else {}
-    for credential in house.pool.roster(house).values():
+    roster = house.pool.roster(house)
+    for credential in roster.values():
         if credential.settings.proxy_url:
             urls.setdefault(credential.settings.proxy_url.reveal(), credential.id)
     parts = [(subject, urlsplit(url)) for url, subject in urls.items()]
@@ -72,7 +73,9 @@ async def proxies(house: House) -> AsyncIterator[Finding]:
     for (subject, where), reason in zip(parts, reasons, strict=True):
         if reason:
             says = f"the proxy at {where.hostname}:{_port(where.port)} does not answer: {reason}"
-            yield found("proxy-unreachable", says, subject=subject)
+            ours = subject in roster and roster[subject].source == "file"
+            action = f"start the proxy, or: vaultd credentials set {subject} --proxy" if ours else ""
+            yield found("proxy-unreachable", says, subject=subject, action=action)
 
 
 def is_loopback(host: str) -> bool:
