@@ -134,6 +134,14 @@ def test_a_mark_of_what_is_to_be_cached_moves_and_the_conversation_stays() -> No
     assert of(marked, fmt="anthropic-messages") == of(said("user", "assistant", "user"), fmt="anthropic-messages")
 
 
+@pytest.mark.timeout(10)
+def test_white_space_around_a_mark_holds_nobody_up() -> None:
+    """A search that begins anew at each of these would take hours, and nobody would be served meanwhile."""
+    spaces = b" " * 60_000
+    body = b'{"messages":[{"role":"user",' + spaces + b'"cache_control":1},' + b'{"role":"assistant"}]}'
+    assert session_of("anthropic-messages", {}, Members(body)) is not None
+
+
 def test_long_beginnings_that_differ_at_either_end_or_in_length_differ() -> None:
     middle = "m" * 20_000
     keys = {of(said("user", "assistant", first=first)) for first in (f"a{middle}", f"b{middle}", f"a{middle}m", middle)}

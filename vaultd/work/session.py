@@ -46,8 +46,10 @@ _ANSWERED_ITEM: Final = re.compile(
 _BEGINNING: Final = 64 * 1024
 #: Of what comes before it both ends are enough: hashing all of it would cost more than choosing.
 _END: Final = 2048
-#: Clients that mark what is to be cached move the mark on with each turn.
-_MARK: Final = re.compile(rb'[ \t\r\n]*,?[ \t\r\n]*"cache_control"[ \t\r\n]*:[ \t\r\n]*\{[^{}]*\}')
+#: Clients that mark what is to be cached move the mark on with each turn. The pattern begins with a fixed text and not
+#: with the comma and white space before it: a search would begin anew at each of the 64 KiB that a client may send.
+_MARK: Final = re.compile(rb'"cache_control"[ \t\r\n]*:[ \t\r\n]*\{[^{}]*\}')
+_BEFORE_MARK: Final = b" \t\r\n,"
 #: What parts the last item from the next, or ends the list.
 _BETWEEN: Final = b" \t\r\n,{]"
 #: A name longer than this is none.
@@ -118,7 +120,7 @@ def _conversation(fmt: FormatName, body: Members) -> Session | None:
         return None
     said = body.body[start : answered.start() if answered else end].rstrip(_BETWEEN)
     if b'"cache_control"' in said:
-        said = _MARK.sub(b"", said)
+        said = b"".join([piece.rstrip(_BEFORE_MARK) for piece in _MARK.split(said)])
     if len(said) > 2 * _END:
         said = b"%b\0%d\0%b" % (said[:_END], len(said), said[-_END:])
     return Session(_hashed(b"conversation\0" + said), begins=answered is None)
