@@ -174,6 +174,12 @@ async def test_a_refused_connection_never_left(client: Client) -> None:
     assert not raised.value.outcome_unknown
 
 
+async def test_a_name_that_is_not_known_is_said_in_words(client: Client) -> None:
+    with pytest.raises(TryLater, match=r"\(its name cannot be looked up\)$") as raised:
+        await client.send(Send("GET", "https://no-such-host.invalid/"))
+    assert not raised.value.outcome_unknown
+
+
 async def test_thr_28_no_error_holds_a_header_a_query_or_a_body(client: Client) -> None:
     async def speak(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 nonsense CANARY\r\n\r\n")

@@ -178,6 +178,8 @@ def as_ours(error: Exception, host: str) -> VaultdError:
         return TryLater(f"the proxy did not connect to {host}")
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return TryLater(f"{host}: no TLS connection ({_tls_reason(error)})")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return TryLater(f"{host} cannot be reached (its name cannot be looked up)")
     if isinstance(error, aiohttp.ClientConnectorError):
         if isinstance(error.os_error, PermissionError):
             return ProtocolError(f"{host} resolves to a link-local address; such addresses are never dialled")
