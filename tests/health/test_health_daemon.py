@@ -192,6 +192,7 @@ def test_a_model_that_an_account_may_not_use_is_told_with_the_model(
     assert line.endswith(f"  {row['action']}"), "the one screen says what to do as well"
     assert person.types(*row["action"].split()[1:]).code == 0
     status, told = asks(daemon, key, "claude-opus-4-1-20250805")
+    assert "status=503" in daemon.says("refused=no-credential"), "the log says why nobody was asked"
     assert (status, "all cooling" in told, "cooling" in told) == (503, False, False), told
 
 

@@ -66,6 +66,8 @@ class Story(msgspec.Struct):
     model: str = ""
     status: int = 0
     attempts: int = 0
+    #: Why it was not served, of a closed set of words; "" where it was, or the vendor says why.
+    refused: str = ""
     usage: Usage | None = None
     #: What a translation lost, of the request and of the answer.
     dropped: list[str] = []
@@ -104,7 +106,7 @@ class Relay:
                     raise  # the client hung up
                 raise Refusal(503, "upstream", reason, retry_after=1) from None
         except Refusal as refusal:
-            story.status = refusal.status
+            story.status, story.refused = refusal.status, refusal.kind
             if silence is not None and silence.comment is not None:
                 await silence.comment
             if not client.opened:
@@ -277,6 +279,7 @@ def _tell(ask: Ask, story: Story) -> None:
                 "format": ask.format,
                 "status": story.status,
                 "attempt": story.attempts,
+                "refused": story.refused or None,
                 "input_tokens": usage and usage.input,
                 "output_tokens": usage and usage.output,
                 "dropped": ",".join(story.dropped) or None,
