@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from desk import Desk
+from desk import Desk, login
 from test_renew_loop import pass_time, quiet
 
 from vaultd.errors import TryLater
@@ -70,6 +70,19 @@ async def test_sec_51_however_short_its_tokens_live_a_login_is_renewed_once_a_mi
 
     assert answered / 600 == pytest.approx(served, abs=0.03)
     assert most_in_a_minute(desk) == 1
+
+
+async def test_a_sign_in_is_no_renewal_so_its_first_token_may_live_for_seconds(desk: Desk, tasks: Tasks) -> None:
+    desk.sandbox.set("codex", access_seconds=6)
+    signed_in = login(desk.sandbox, "codex", "", desk.clock.now())
+    credential = await desk.owner.settle(replace(signed_in, renewed_at=signed_in.created_at))
+    desk.sandbox.set("codex", access_seconds=3600)
+    tasks.start("renew", desk.renewer.forever())
+
+    await pass_time(desk, 6)
+
+    assert desk.renewals() == 1
+    assert desk.get(credential.id).bearer != credential.bearer
 
 
 async def test_sec_51_what_another_process_renewed_just_now_is_not_renewed_again(desk: Desk) -> None:

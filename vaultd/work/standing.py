@@ -88,7 +88,8 @@ class Standings:
             new = Standing(credential, known.life, known.judged, known.ours, known.renewed, hopeless=known.hopeless)
         else:
             new = Standing(credential, self._life(credential, wall, boot), (wall, boot))
-            age = wall - credential.renewed_at if credential.renewed_at else inf
+            # A sign-in is no renewal: where its token lives for less than a minute, the next need not wait for that.
+            age = wall - credential.renewed_at if credential.renewed_at > credential.created_at else inf
             new.renewed = max(boot - age if 0 <= age < due.FLOOR else -inf, known.renewed if known else -inf)
         self._standings[credential.id] = new
         return new

@@ -24,10 +24,12 @@ from vaultd.cli.demo.stage import PATIENCE, Stage
 from vaultd.errors import PortTaken, ProtocolError, TryLater
 
 VENDOR, DAEMON = "the pretend vendor", "the daemon"
-#: Seconds that an access token lives: long enough to sign in five times, short enough to see it end.
+#: Seconds that the access token of a sign-in lives: short enough to see it end.
 LIFETIME = 6
-#: Once renewal was seen, tokens live long enough to leave a person's own experiments in peace.
+#: What renewal gives lives long enough to leave a person's own experiments in peace.
 CALM_LIFETIME = 900
+#: A sign-in's.
+FIRST = 1
 #: Between two pieces of a streamed answer, so that one sees it come.
 GAP = 0.03
 CANARY = b"CANARY"
@@ -54,10 +56,10 @@ async def _acts(stage: Stage, group: asyncio.TaskGroup, port: int, *, once: bool
     address = await _daemon(stage, port)
     guards.append(group.create_task(stage.outlast(DAEMON)))
     key = await stage.ask("keys", "keys", "get", "default")
-    signed_in = await _sign_ins(stage)
+    signed_in = await _sign_ins(stage, vendor)
     _sealed(stage, signed_in)
     await _renewals(stage, signed_in)
-    await asyncio.to_thread(loopback.order, vendor, set={"access_seconds": CALM_LIFETIME, "gap_seconds": GAP})
+    await asyncio.to_thread(loopback.order, vendor, set={"gap_seconds": GAP})
     await _answers(address, key)
     await _translations(address, key)
     await asyncio.to_thread(loopback.order, vendor, set={"gap_seconds": 0})
@@ -74,7 +76,7 @@ async def _vendor(stage: Stage, port: int) -> str:
     process = await stage.start(VENDOR, "vaultd.sandbox", "--lifetime", str(LIFETIME))
     ready: dict[str, Any] = json.loads(await stage.line(VENDOR, process))
     stage.configure({"port": port, "providers": ready["overlay"]})
-    _tell(f"{ready['url']} is Codex, Claude, Gemini, Qwen and iFlow at once; its access tokens live {LIFETIME} s")
+    _tell(f"{ready['url']} is Codex, Claude, Gemini, Qwen and iFlow at once; its first tokens live {LIFETIME} s")
     return str(ready["url"])
 
 
@@ -92,11 +94,16 @@ async def _daemon(stage: Stage, port: int) -> str:
     return address
 
 
-async def _sign_ins(stage: Stage) -> dict[str, Path]:
+async def _sign_ins(stage: Stage, vendor: str) -> dict[str, Path]:
     """Credential id → its sealed file."""
     _say("3. Sign in, as one does on a server: open the printed address in any browser")
-    ids = [await _sign_in(stage, provider) for provider in ("codex", "claude", "gemini", "qwen", "iflow")]
-    return {id_: stage.credentials / f"{id_}.json" for id_ in ids}
+    signed_in = {}
+    for provider in ("codex", "claude", "gemini", "qwen", "iflow"):
+        id_ = await _sign_in(stage, provider)
+        signed_in[id_] = stage.credentials / f"{id_}.json"
+        # None is renewed twice in a minute: the next token has to last.
+        await asyncio.to_thread(loopback.order, vendor, vendor=provider, set={"access_seconds": CALM_LIFETIME})
+    return signed_in
 
 
 async def _sign_in(stage: Stage, provider: str) -> str:
@@ -132,14 +139,13 @@ def _sealed(stage: Stage, signed_in: dict[str, Path]) -> None:
 
 async def _renewals(stage: Stage, signed_in: dict[str, Path]) -> None:
     _say("5. Renewed ahead of expiry; the generation is in the sealed file's header")
-    before = {id_: _generation(path) for id_, path in signed_in.items()}
     waiting = dict(signed_in)
     with Board(list(signed_in)) as rows, _patience("not renewed", 2 * LIFETIME + PATIENCE) as patient:
         while waiting:
             for id_, path in list(waiting.items()):
                 now = _generation(path)
-                if now > before[id_]:
-                    rows.done(id_, f"generation {before[id_]} → {now}")
+                if now > FIRST:
+                    rows.done(id_, f"generation {FIRST} → {now}")
                     del waiting[id_]
                 else:
                     rows.show(id_, f"generation {now}")
