@@ -303,6 +303,15 @@ async def test_names_that_lead_to_one_model_share_its_probe(place: Place) -> Non
     assert [tried(house, name, LIMITED) for name in names] == [["codex-a"], [], [], [], []]
 
 
+async def test_a_busy_vendor_takes_no_probes_of_another_that_calls_its_model_alike(place: Place) -> None:
+    entry = '  - {{name: {0}, base-url: "http://127.0.0.1:9/{0}", models: [{{name: m}}], api-key-entries: [{1}]}}\n'
+    keys = ("{api-key: sk-CANARY-1}", "{api-key: sk-CANARY-2}")
+    house = await place.house("openai-compatibility:\n" + entry.format("acme", keys[0]) + entry.format("beta", keys[1]))
+    for name in ("acme://m", "beta://m"):
+        assert tried(house, name, LIMITED)
+    assert (len(tried(house, "beta://m", LIMITED)), len(tried(house, "acme://m", LIMITED))) == (1, 1)
+
+
 async def test_a_refused_credential_is_probed_once_for_all_its_models(place: Place) -> None:
     house = await place.house()
     await keep(house, login("a"))

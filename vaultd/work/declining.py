@@ -157,7 +157,8 @@ def _next_probe(found: Route, state: State, now: float, every: float) -> float:
 
 
 def _model(found: Route) -> Key:
-    return ("", found.name)
+    # By its vendor, too: two who call a model alike would else take each other's probes, the busier all of them.
+    return (f"{found.tiers[0].members[0].provider.id}:", found.name)
 
 
 def _key(member: Member, variant: Variant, mark: Cooldown) -> Key:
