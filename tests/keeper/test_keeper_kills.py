@@ -157,3 +157,20 @@ async def test_sec_46_a_new_keeper_is_not_asked_to_renew_what_is_in_the_daemons_
     assert (await renewed(house, login.id)).tokens != renewal.result().tokens
 
     assert (estate.vendor.counts["renewals"], estate.vendor.counts["reuse_events"]) == (2, 0)
+
+
+async def test_a_keeper_that_hangs_is_told_of_and_forgiven_when_it_goes_on(estate: Estate) -> None:
+    estate.sandbox.fault("codex", at="token", do="hang")
+    login = await estate.signed_in()
+    house = await estate.house()
+    house.keeper.patience = 0.05
+    async with asyncio.TaskGroup() as group:
+        renewal = group.create_task(house.renewer.fresh(login.id, login.bearer))
+        keeper = await estate.stopped_with_the_answer_before_it(os.getpid())
+
+        await eventually(lambda: "keeper hangs" in house.keeper.trouble)
+        os.kill(keeper, signal.SIGCONT)
+
+        assert (await renewal).generation == login.generation + 1
+    assert house.keeper.trouble == ""
+    assert estate.vendor.counts["reuse_events"] == 0

@@ -20,7 +20,7 @@ from joserfc.jwk import OctKey
 from vaultd import __version__
 from vaultd.effects import Reply, Send
 from vaultd.errors import Misconfigured, TryLater, VaultdError, told
-from vaultd.keeper.messages import Ask, Done, Failed, FromFar, Hello, Ready, framed, from_near, read
+from vaultd.keeper.messages import Ask, Done, Failed, FromFar, Hello, Ping, Pong, Ready, framed, from_near, read
 from vaultd.net import logs
 from vaultd.net.client import Client
 from vaultd.net.clock import SystemClock
@@ -91,6 +91,9 @@ class Far:
         self._tasks.start("save", self._owner.keep_saving(self._clock))
         while (body := await read(reader)) is not None:
             ask = from_near.decode(body)
+            if isinstance(ask, Ping):
+                await self._say(Pong())
+                continue
             assert isinstance(ask, Ask)
             order = self._tasks.start(f"order {ask.n}", self._do(ask))
             orders.add(order)

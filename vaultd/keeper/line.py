@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from vaultd.errors import ProtocolError, TryLater, VaultdError, revived
-from vaultd.keeper.messages import Ask, Done, Failed, Hello, Ready, framed, from_far, read
+from vaultd.keeper.messages import Ask, Done, Failed, FromFar, Hello, Ping, Pong, Ready, framed, from_far, read
 from vaultd.work.renewal import Order, Renewal
 from vaultd.work.tasks import Tasks
 
@@ -22,6 +22,9 @@ _START_SECONDS: Final = 20.0
 #: A renewal waits at most for its lease twice (60 s each), discovery, the token endpoint and two hooks (30 s each). A
 #: keeper that takes longer hangs.
 _ORDER_SECONDS: Final = 300.0
+#: While an order is under way a keeper is asked so often whether it lives. Its loop waits for no disk and no vendor, so
+#: one that has not said a word after as long again hangs. It is told of and not ended: it may hold a token.
+LIFE_SECONDS: Final = 10.0
 #: How often a process whose socket ended is asked for its exit status, so that it does not stay a zombie.
 _REAP_SECONDS: Final = 0.05
 
@@ -46,7 +49,12 @@ class Line:
     #: The root key it was given, by its id.
     root: str
     taken: Callable[[str, Done | Failed], Outcome]
+    life: float = LIFE_SECONDS
     open: bool = True
+    #: True while it does not answer at all.
+    hangs: bool = False
+    #: Since when (the loop's time) a ping is unanswered; 0 where none is.
+    _unheard: float = 0.0
     _flights: dict[int, tuple[str, asyncio.Future[Outcome]]] = field(default_factory=dict)
     _last: int = 0
     _tasks: Tasks = field(default_factory=Tasks)
@@ -89,11 +97,22 @@ class Line:
         self.writer.write(framed(Ask(n=self._last, order=_slim(order), proxy=proxy)))
         try:
             async with asyncio.timeout(_ORDER_SECONDS):
-                return await asyncio.shield(outcome)
+                while not (await asyncio.wait([outcome], timeout=self.life))[0]:
+                    self._ping()
+                return outcome.result()
         except TimeoutError:
             _log.error("the keeper said nothing for too long and is ended", extra={"seconds": round(_ORDER_SECONDS)})
             self.process.kill()  # what is under way stands as intents, and the next keeper settles them
             return _broken(order.id)
+
+    def _ping(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._unheard = self._unheard or now
+        if not self.hangs and now - self._unheard >= self.life:
+            self.hangs = True
+            _log.error("the keeper does not answer", extra={"seconds": round(2 * self.life)})
+        if self.open:
+            self.writer.write(framed(Ping()))
 
     def hang_up(self) -> None:
         """Nothing more is ordered; what is under way is still answered."""
@@ -125,8 +144,9 @@ class Line:
                 outcome.set_result(_broken(id_))
         self._flights.clear()
 
-    def _heard(self, message: Ready | Done | Failed) -> None:
-        if isinstance(message, Ready) or message.n not in self._flights:
+    def _heard(self, message: FromFar) -> None:
+        self._unheard, self.hangs = 0.0, False
+        if isinstance(message, Ready | Pong) or message.n not in self._flights:
             return  # who ordered it was told that it hangs
         id_, outcome = self._flights.pop(message.n)
         try:

@@ -1,7 +1,7 @@
 """What daemon and keeper say to each other: JSON with its length before it, over a socket pair that nobody else holds.
 
-    near → far   hello, then any number of orders
-    far → near   ready (or why not), then an answer or an error to each order
+    near → far   hello, then any number of orders; a ping where an answer takes long
+    far → near   ready (or why not), then an answer or an error to each order; a pong to each ping, at once
 
 The root key and, where it could not be saved, a credential travel in here. So no message shows itself.
 """
@@ -52,6 +52,14 @@ class Ask(_Message, frozen=True, tag="order"):
     proxy: str = ""
 
 
+class Ping(_Message, frozen=True, tag="ping"):
+    """A renewal may take long, but a keeper that lives has time for this."""
+
+
+class Pong(_Message, frozen=True, tag="pong"):
+    pass
+
+
 class Ready(_Message, frozen=True, tag="ready"):
     pass
 
@@ -74,8 +82,8 @@ class Failed(_Message, frozen=True, tag="error"):
     error: dict[str, Any]
 
 
-FromNear = Hello | Ask
-FromFar = Ready | Done | Failed
+FromNear = Hello | Ask | Ping
+FromFar = Ready | Pong | Done | Failed
 
 from_near: Final = msgspec.json.Decoder(FromNear)
 from_far: Final = msgspec.json.Decoder(FromFar)

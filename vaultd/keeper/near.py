@@ -21,7 +21,7 @@ from typing import Final
 from vaultd import __version__
 from vaultd.config.places import Places
 from vaultd.errors import Misconfigured, TryLater, VaultdError, revived
-from vaultd.keeper.line import Line, Process
+from vaultd.keeper.line import LIFE_SECONDS, Line, Process
 from vaultd.keeper.messages import Done, Failed, Hello
 from vaultd.vault.credential import Credential
 from vaultd.vault.keyring import Keyring
@@ -61,8 +61,16 @@ class Keeper:
         self._starting = asyncio.Lock()
         self._not_before = 0.0
         self._tasks = Tasks()
-        #: Why nothing can be renewed, and what to do; empty where it can.
-        self.trouble = ""
+        #: How long it may be silent while it renews, in seconds.
+        self.patience = LIFE_SECONDS
+        self._failed = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be renewed; empty where it can."""
+        if self._failed or self._line is None or not self._line.hangs:
+            return self._failed
+        return "nothing is renewed, for its keeper hangs: it was asked to renew and does not answer"
 
     async def __call__(self, order: Order) -> Renewal:
         async with self._gates[order.provider.id]:
@@ -91,16 +99,16 @@ class Keeper:
             if line is not None:
                 self._let_go(line)
             loop = asyncio.get_running_loop()
-            if self.trouble and loop.time() < self._not_before:
-                raise TryLater(self.trouble, after=self._not_before - loop.time(), own=True)
+            if self._failed and loop.time() < self._not_before:
+                raise TryLater(self._failed, after=self._not_before - loop.time(), own=True)
             try:
                 self._line = await self._start(root)
             except (OSError, VaultdError) as error:
                 self._not_before = loop.time() + _START_AGAIN
-                self.trouble = f"nothing is renewed, for its keeper cannot be started: {_why(error)}"
-                _log.error(self.trouble)
-                raise TryLater(self.trouble, after=_START_AGAIN, own=True) from None
-            self.trouble = ""
+                self._failed = f"nothing is renewed, for its keeper cannot be started: {_why(error)}"
+                _log.error(self._failed)
+                raise TryLater(self._failed, after=_START_AGAIN, own=True) from None
+            self._failed = ""
             return self._line
 
     def _let_go(self, line: Line) -> None:
@@ -120,7 +128,7 @@ class Keeper:
         with theirs:
             process = await asyncio.to_thread(self.spawn, theirs)
         reader, writer = await asyncio.open_unix_connection(sock=ours)
-        line = Line(process, reader, writer, str(root.key.kid), self._take)
+        line = Line(process, reader, writer, str(root.key.kid), self._take, self.patience)
         hello = Hello(
             version=__version__,
             folder=str(self._keyring.credentials.folder.absolute()),
