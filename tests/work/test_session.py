@@ -117,6 +117,23 @@ def test_its_first_question_only_begins_it(fmt: FormatName, key: str, answered: 
     assert first.key == second.key
 
 
+@pytest.mark.parametrize(
+    ("fmt", "key", "answered", "system"),
+    [
+        ("anthropic-messages", "messages", "assistant", "system"),
+        ("openai-responses", "input", "assistant", "instructions"),
+        ("gemini", "contents", "model", "systemInstruction"),
+        ("gemini", "contents", "model", "system_instruction"),
+    ],
+)
+def test_agents_that_always_ask_the_same_first_are_told_apart_by_what_they_are_told_to_be(
+    fmt: FormatName, key: str, answered: str, system: str
+) -> None:
+    asked = said("user", answered, "user", key=key)
+    keys = {of({**asked, system: text}, fmt=fmt) for text in ("You review.", "You translate.", "m" * 90_000)}
+    assert len(keys | {of(asked, fmt=fmt)}) == 4
+
+
 @pytest.mark.parametrize("kind", ["reasoning", "function_call", "custom_tool_call"])
 def test_an_item_of_the_models_is_an_answer_too(kind: str) -> None:
     items = [{"role": "user", "content": "hi"}, {"type": kind, "id": "x"}, {"type": f"{kind}_output", "output": "y"}]

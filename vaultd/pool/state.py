@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -129,7 +129,7 @@ class KeptMark(msgspec.Struct, frozen=True, array_like=True):
     since: float
     until: float
     status: int
-    level: int = 0
+    level: Annotated[int, msgspec.Meta(ge=0)] = 0
     generation: int = 0
     created_at: float = 0.0
     why: str = ""
@@ -254,7 +254,7 @@ class State:
             # A burst that fails together is one failure: it neither lengthens nor shortens the rest.
             until = max(until, old.until)
         if old is None and len(marks) >= _SLOTS:
-            self._drop(member.id, marks, next(iter(marks)))
+            self._drop(member.id, marks, next(known for known in marks if known))
         mark = Cooldown(now, until, outcome.status, level, generation, created_at, outcome.why, outcome.own)
         self._mark(member.id, slot, mark)
 

@@ -36,6 +36,9 @@ _CONVERSATION: Final[dict[FormatName, str]] = {
     "openai-responses": "input",
     "gemini": "contents",
 }
+#: What stands apart from the conversation and begins the vendor's prompt cache all the same: agents that differ in it
+#: alone, and always ask the same first, are not one.
+_SYSTEM: Final = ("system", "instructions", "systemInstruction", "system_instruction")
 #: The model's first word. Within a text the quotes would be escaped.
 _ANSWERED: Final = re.compile(rb'"role"[ \t\r\n]*:[ \t\r\n]*"(?:assistant|model)"')
 _ANSWERED_ITEM: Final = re.compile(
@@ -118,12 +121,19 @@ def _conversation(fmt: FormatName, body: Members) -> Session | None:
     answered = pattern.search(body.body, start, min(end, start + _BEGINNING))
     if answered is None and end - start > _BEGINNING:
         return None
-    said = body.body[start : answered.start() if answered else end].rstrip(_BETWEEN)
+    said = _ends(body.body, start, answered.start() if answered else end)
+    for name in _SYSTEM:
+        if (where := body.span(name)) is not None:
+            said += b"\0" + _ends(body.body, *where)
+    return Session(_hashed(b"conversation\0" + said), begins=answered is None)
+
+
+def _ends(body: bytes, start: int, end: int) -> bytes:
+    """What is said there, without the marks that move; of much, its two ends."""
+    said = body[start:end].rstrip(_BETWEEN)
     if b'"cache_control"' in said:
         said = b"".join([piece.rstrip(_BEFORE_MARK) for piece in _MARK.split(said)])
-    if len(said) > 2 * _END:
-        said = b"%b\0%d\0%b" % (said[:_END], len(said), said[-_END:])
-    return Session(_hashed(b"conversation\0" + said), begins=answered is None)
+    return said if len(said) <= 2 * _END else b"%b\0%d\0%b" % (said[:_END], len(said), said[-_END:])
 
 
 def _hashed(what: bytes) -> str:
