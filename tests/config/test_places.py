@@ -24,7 +24,7 @@ def test_a_person_without_a_config() -> None:
         Path("/run/user/1000/vaultd/admin.sock"), Path("/home/u/.local/state/vaultd/admin.sock"), SYSTEM,
     )  # fmt: skip
     assert places.emergency == (
-        Path("/run/user/1000/vaultd/emergency"), Path("/home/u/.local/state/vaultd/emergency"),
+        Path("/home/u/.local/state/vaultd/emergency"), Path("/run/user/1000/vaultd/emergency"),
     )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def test_a_service_of_systemd() -> None:
     places = find({**env, "HOME": "/"}, None, None)
     assert (places.config_dir, places.auth_dir) == (Path("/etc/vaultd"), Path("/var/lib/vaultd/auth"))
     assert places.admin_sockets[0] == Path("/run/v/admin.sock")
-    assert places.emergency == (Path("/run/v/emergency"), Path("/var/lib/vaultd/emergency"))
+    assert places.emergency == (Path("/var/lib/vaultd/emergency"), Path("/run/v/emergency"))
 
 
 def test_the_option_wins_over_the_environment(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ class Places:
     key_file: Path
     #: Most particular first. A daemon makes the first; a command tries those that exist.
     admin_sockets: tuple[Path, ...]
-    #: For what the credentials' folder does not take, best first: memory is not full when a disk is.
+    #: For what the credentials' folder does not take, best first: a disk outlives a restart of the machine, and the
+    #: runtime folder is in memory, which is not full when a disk is.
     emergency: tuple[Path, ...]
 
 
@@ -58,7 +59,7 @@ def find(env: Mapping[str, str], config_option: str | None, config: Config | Non
         providers_dir=place(settings.providers_dir, folder / "providers"),
         key_file=place(settings.vault.key_file, folder / "root.key"),
         admin_sockets=tuple(sockets),
-        emergency=(*(folder / "emergency" for folder in runtimes[:1]), state / "emergency"),
+        emergency=(state / "emergency", *(folder / "emergency" for folder in runtimes[:1])),
     )
 
 
