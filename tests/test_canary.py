@@ -60,7 +60,7 @@ def test_thr_27_no_canary_in_anything_the_suite_wrote(tmp_path_factory: pytest.T
 
     assert {bait, coded} <= found, "the search finds nothing at all"
     imported = {p for p in planted if p.is_file() and p.read_bytes().startswith(SEALED)}
-    missing = {p for p in planted - imported if p.exists() and p not in found}
+    missing = {p for p in planted - imported if p.is_file() and p not in found}
     assert not missing, f"planted in clear, but without a CANARY: {sorted(missing)}"
     leaked = found - (planted - imported) - {bait, coded}
     assert not leaked, f"{len(leaked)} files hold a secret: {sorted(map(str, leaked))[:20]}"
