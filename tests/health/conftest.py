@@ -39,3 +39,18 @@ def serves() -> Iterator[Callable[..., Daemon]]:
             return daemon
 
         yield start
+
+
+@pytest.fixture
+def planted(planted: Callable[[Path], Path]) -> Iterator[Callable[[Path], Path]]:
+    """Some of these configurations hold a word that is secret, and most hold none."""
+    noted: list[Path] = []
+
+    def note(path: Path) -> Path:
+        noted.append(path)
+        return path
+
+    yield note
+    for path in noted:
+        if path.is_file() and b"CANARY" in path.read_bytes():
+            planted(path)

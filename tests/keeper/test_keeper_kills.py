@@ -151,7 +151,7 @@ async def test_sec_46_a_new_keeper_is_not_asked_to_renew_what_is_in_the_daemons_
         resource.prlimit(keeper, resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
         estate.vendor.release()
     os.kill(keeper, signal.SIGKILL)
-    await ended(keeper)
+    await eventually(lambda: is_gone(keeper))  # reaped: the house knows
     assert house.owner.unsaved() == {login.id: ""}
 
     assert (await renewed(house, login.id)).tokens != renewal.result().tokens
