@@ -56,7 +56,7 @@ ARRANGEMENTS = {
         "claude-opus-4-8",
         "gpt-6-astra",
         "gpt-6-astra",
-        ("claude-token", "codex-sse", "py-openai", "py-genai-v1beta"),
+        ("claude-token", "codex-sse", "py-genai-v1beta"),
         TRANSLATED,
     ),
     "gemini": Arrangement(
@@ -64,7 +64,7 @@ ARRANGEMENTS = {
         "gemini-3-pro",
         "gemini-3-pro",
         "claude-opus-4-8",
-        ("claude-token", "codex-sse", "py-openai"),
+        ("claude-token", "codex-sse"),
         TRANSLATED,
     ),
     # Claude Code at chat vendors, as Qwen and iFlow are.

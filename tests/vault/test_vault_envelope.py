@@ -246,7 +246,7 @@ PATHS = [
 GOOD = sealed()
 
 
-@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(path=st.sampled_from(PATHS), junk=JUNK)
 def test_any_junk_in_any_place_is_refused(path: tuple[Any, ...], junk: Any) -> None:
     document = json.loads(GOOD)
@@ -260,7 +260,7 @@ def test_any_junk_in_any_place_is_refused(path: tuple[Any, ...], junk: Any) -> N
         opened(json.dumps(document).encode())
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.binary(max_size=300) | JUNK.map(lambda junk: json.dumps(junk).encode()))
 def test_any_bytes_at_all_are_refused(data: bytes) -> None:
     for reader in (opened, kids, lambda data: rewrap(data, ring=RING, kek=KEK)):
@@ -268,7 +268,7 @@ def test_any_bytes_at_all_are_refused(data: bytes) -> None:
             reader(data)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(header=JUNK | st.dictionaries(st.sampled_from(["enc", "typ", "vaultd", "alg", "zip", "crit"]), JUNK))
 def test_any_protected_header_is_refused(header: Any) -> None:
     with pytest.raises(Refused):
