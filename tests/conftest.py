@@ -7,12 +7,14 @@ import, a config with a key) says so with `planted(path)`: the scan then expects
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from shell import Daemon, Person
 
 SHARED = Path(os.environ.get("VAULTD_SHARED", Path(__file__).parents[2] / "shared"))
 
@@ -60,6 +62,19 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
         return path
 
     return note
+
+
+@pytest.fixture
+def serves() -> Iterator[Callable[..., Daemon]]:
+    """`serves(person, "--host", …)` starts a daemon that ends with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def start(person: Person, *words: str) -> Daemon:
+            daemon = Daemon(person, *words)
+            stack.callback(daemon.ends)
+            return daemon
+
+        yield start
 
 
 def _absent(what: str, variable: str) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from homes import made, moved
-from shell import Daemon, Person
+from shell import Person
 
 
 @pytest.fixture(scope="session")
@@ -26,19 +25,6 @@ def person(home: dict[str, str], template: Path) -> Person:
     shutil.copytree(template, home["HOME"], symlinks=True, dirs_exist_ok=True)
     moved(Person(home))
     return Person(home)
-
-
-@pytest.fixture
-def serves() -> Iterator[Callable[..., Daemon]]:
-    """`serves(person)` starts a daemon that ends with the test."""
-    with contextlib.ExitStack() as stack:
-
-        def start(person: Person, *words: str) -> Daemon:
-            daemon = Daemon(person, *words)
-            stack.callback(daemon.ends)
-            return daemon
-
-        yield start
 
 
 @pytest.fixture

@@ -22,13 +22,7 @@ async def test_sec_42_thirty_requests_over_one_expiry_one_renewal_thirty_answers
     home: dict[str, str], planted: Callable[[Path], Path]
 ) -> None:
     async with AsyncExitStack() as stack:
-        sandbox = await stack.enter_async_context(Sandbox())
-        person = await stack.enter_async_context(aiohttp.ClientSession())
-        config = planted(Path(home["XDG_CONFIG_HOME"]) / "vaultd" / "config.yaml")
-        config.parent.mkdir(parents=True, mode=0o700)
-        config.write_text(json.dumps({"api-keys": [KEY], "providers": sandbox.overlay()}))
-        config.chmod(0o600)
-        await sign_in(home, person)
+        sandbox, person = await signed_in(home, planted(config_of(home)), stack)
         daemons = [await serve(home, person, stack) for _ in range(3)]
         vendor = sandbox["codex"]
 
@@ -46,20 +40,16 @@ async def test_sec_42_serve_login_and_a_refresh_by_hand_at_once_present_no_spent
     home: dict[str, str], planted: Callable[[Path], Path]
 ) -> None:
     async with AsyncExitStack() as stack:
-        sandbox = await stack.enter_async_context(Sandbox())
-        person = await stack.enter_async_context(aiohttp.ClientSession())
-        config = planted(Path(home["XDG_CONFIG_HOME"]) / "vaultd" / "config.yaml")
-        config.parent.mkdir(parents=True, mode=0o700)
-        config.write_text(json.dumps({"api-keys": [KEY], "providers": sandbox.overlay()}))
-        config.chmod(0o600)
-        await sign_in(home, person)
+        sandbox, person = await signed_in(home, planted(config_of(home)), stack)
         daemons = [await serve(home, person, stack) for _ in range(2)]
         vendor = sandbox["codex"]
         # A command of an environment in which no daemon's socket is to be found works on the folder itself.
         alone = home | {"XDG_RUNTIME_DIR": home["TMPDIR"]}
 
         vendor.expire()
-        by_hand = await run(alone, "credentials", "refresh", "codex-codex@example.com", "--config", str(config))
+        by_hand = await run(
+            alone, "credentials", "refresh", "codex-codex@example.com", "--config", str(config_of(home))
+        )
         asked = (ask(person, daemons[n % 2]) for n in range(20))
         *answers, _, refreshed = await asyncio.gather(*asked, sign_in(home, person), by_hand.communicate())
 
@@ -76,6 +66,25 @@ async def test_sec_42_serve_login_and_a_refresh_by_hand_at_once_present_no_spent
         assert {status for status, _ in again} == {200}
         assert vendor.counts["renewals"] == renewals + 1
         assert vendor.counts["reuse_events"] == 0
+
+
+def config_of(home: dict[str, str]) -> Path:
+    return Path(home["XDG_CONFIG_HOME"]) / "vaultd" / "config.yaml"
+
+
+def configure(config: Path, sandbox: Sandbox) -> None:
+    config.parent.mkdir(parents=True, mode=0o700)
+    config.write_text(json.dumps({"api-keys": [KEY], "providers": sandbox.overlay()}))
+    config.chmod(0o600)
+
+
+async def signed_in(home: dict[str, str], config: Path, stack: AsyncExitStack) -> tuple[Sandbox, aiohttp.ClientSession]:
+    """A home with a login at a pretend vendor, and a person who asks there."""
+    sandbox = await stack.enter_async_context(Sandbox())
+    person = await stack.enter_async_context(aiohttp.ClientSession())
+    configure(config, sandbox)
+    await sign_in(home, person)
+    return sandbox, person
 
 
 async def sign_in(env: dict[str, str], person: aiohttp.ClientSession) -> None:

@@ -88,10 +88,15 @@ class Commits:
 async def whole(work: Callable[[], T]) -> tuple[asyncio.Future[T], bool]:
     """In a worker thread, to its end whatever happens to the caller, who is told whether he was cancelled meanwhile."""
     doing = asyncio.get_running_loop().run_in_executor(None, work)
+    return doing, await outlasted(doing)
+
+
+async def outlasted(doing: asyncio.Future[T]) -> bool:
+    """Waits for it whatever happens to the caller, who is told whether he was cancelled meanwhile."""
     cancelled = False
     while not doing.done():
         try:
             await asyncio.wait([doing])
         except asyncio.CancelledError:
             cancelled = True
-    return doing, cancelled
+    return cancelled

@@ -1,7 +1,8 @@
 """Where a new token lies, sealed as ever, while the credentials' folder does not take it (SEC-46).
 
-In the first of some places that works: memory-backed first, for a disk that is full is full for the state folder too.
-Written under the credential's lease, and gone once the folder has taken it, or something newer.
+In the first of some places that works: one that outlives a restart of the machine first, then one in memory, which is
+not full when a disk is. Written under the credential's lease, and gone once the folder has taken it, or something
+newer.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from vaultd.oauth.refresh import refresh
 from vaultd.oauth.tokens import Grant, Tokens
 from vaultd.pool.explain import renewing
 from vaultd.secret import Secret
+from vaultd.vault.commit import outlasted
 from vaultd.vault.credential import Credential, DeadLogin
 from vaultd.vault.lease import Lease
 from vaultd.vault.ledger import Intent
@@ -99,13 +100,7 @@ async def renew(owner: Owner, order: Order, *, send: Sender, clock: Clock) -> Re
     of the caller does: a token may be spent already.
     """
     step = Tasks().start(f"renew {order.id}", _step(owner, order, _Timed(send, clock), clock))
-    cancelled = False
-    while not step.done():
-        try:
-            await asyncio.wait([step])
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
+    if await outlasted(step):
         raise asyncio.CancelledError
     outcome: Renewal | VaultdError = step.result()
     if isinstance(outcome, VaultdError):
