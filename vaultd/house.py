@@ -34,12 +34,15 @@ from vaultd.vault.rootkey import Ask
 from vaultd.work import watch
 from vaultd.work.alerts import Alerts
 from vaultd.work.health.examine import watched
+from vaultd.work.live import Live
 from vaultd.work.metrics import Metrics
 from vaultd.work.plan import Pool
+from vaultd.work.quotas import Quotas
 from vaultd.work.remember import Memory
 from vaultd.work.renew import Renewer
 from vaultd.work.renewal import renew
 from vaultd.work.tasks import Tasks
+from vaultd.work.usage.book import Book
 
 _log = logging.getLogger("vaultd.house")
 
@@ -82,6 +85,9 @@ class House:
     pool: Pool
     memory: Memory
     metrics: Metrics
+    usage: Book
+    quotas: Quotas
+    live: Live = field(default_factory=Live)
     #: None where this house only answers one command.
     daemon: Daemon | None = None
     #: From `start` on.
@@ -266,6 +272,8 @@ async def build(
         pool=pool,
         memory=Memory(owner.folder / ".vault", pool, clock),
         metrics=metrics,
+        usage=Book(),
+        quotas=Quotas(),
         daemon=Daemon(clock.now()) if for_daemon else None,
         warnings=_warnings(loaded, catalog, keyring),
     )

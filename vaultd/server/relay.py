@@ -15,11 +15,12 @@ from vaultd.catalog.hooks.shape import Action
 from vaultd.catalog.manifest import FormatName
 from vaultd.house import House
 from vaultd.server import bodies
-from vaultd.server.guard import PROVIDER, Handler
+from vaultd.server.guard import CLIENT, PROVIDER, Handler
 from vaultd.wire.members import Members
 from vaultd.wire.refusal import Refusal
 from vaultd.work.ask import Ask
-from vaultd.work.relay import Relay, Story
+from vaultd.work.relay import Relay
+from vaultd.work.story import Story
 
 #: Of a client's query what its format knows; a client key may stand there too, and stays here.
 _QUERY: Final[dict[FormatName, str]] = {"gemini": "alt", "anthropic-messages": "beta"}
@@ -48,7 +49,7 @@ class Desk:
 
     async def whole(self, request: web.Request, ask: Ask, told: Callable[[bytes], bytes]) -> web.StreamResponse:
         """For a call of another shape: what is answered to `ask`, an error apart, as `told` has it."""
-        client, story = _Client(request), Story()
+        client, story = _Client(request), story_of(request)
         try:
             whole = await self._relay.serve(ask, client, story)
         finally:
@@ -66,7 +67,7 @@ class Desk:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             body = await bodies.read(request, self._bodies)
-            held, story = bodies.Held(self._bodies, len(body)), Story()
+            held, story = bodies.Held(self._bodies, len(body)), story_of(request)
             try:
                 if fmt == "gemini":
                     ask = _gemini(request, body, envelope=envelope)
@@ -83,6 +84,12 @@ class Desk:
             return web.Response(status=whole.status, body=whole.body, headers=whole.headers)
 
         return handle
+
+
+def story_of(request: web.Request) -> Story:
+    resource = request.match_info.route.resource
+    endpoint = f"{request.method} {resource.canonical}" if resource is not None else request.method
+    return Story(client=request.get(CLIENT, ""), endpoint=endpoint)
 
 
 def _plain(request: web.Request, body: bytes, fmt: FormatName, count: bool, completions: bool) -> Ask:

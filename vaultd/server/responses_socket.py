@@ -22,7 +22,7 @@ from vaultd.errors import VaultdError
 from vaultd.house import House
 from vaultd.server.bodies import BODY_LIMIT
 from vaultd.server.guard import CLIENT_GONE, SOCKET, client_key, own_origin
-from vaultd.server.relay import Desk
+from vaultd.server.relay import Desk, story_of
 from vaultd.server.slow import Limits
 from vaultd.wire import fault
 from vaultd.wire.members import Members
@@ -30,7 +30,7 @@ from vaultd.wire.openai_responses import socket as grammar
 from vaultd.wire.openai_responses.socket import Create, Telling
 from vaultd.wire.refusal import Refusal
 from vaultd.work.ask import Ask
-from vaultd.work.relay import Story
+from vaultd.work.story import Story
 from vaultd.work.tasks import Tasks
 
 _log = logging.getLogger("vaultd.server")
@@ -212,7 +212,7 @@ class _Socket:
 
     async def _counted(self, data: bytes) -> None:
         """One request as the metrics see it; a refusal becomes a message."""
-        metrics, began, story = self._house.metrics, time.monotonic(), Story()
+        metrics, began, story = self._house.metrics, time.monotonic(), story_of(self._request)
         metrics.began()
         lane = b""
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Final, Protocol
 
 import msgspec
@@ -17,19 +18,21 @@ from vaultd.net.logs import Told
 from vaultd.pool.state import OK
 from vaultd.wire.formats import FORMATS, Face
 from vaultd.wire.refusal import Refusal
-from vaultd.wire.usage import Usage
 from vaultd.work import attempt
 from vaultd.work import plan as planning
 from vaultd.work.ask import Ask
 from vaultd.work.attempt import Attempts, Failed, Ready, Whole, is_stream, judged
 from vaultd.work.deliver import Client, folded, streamed, whole
+from vaultd.work.live import Live
 from vaultd.work.plan import Candidate
 from vaultd.work.pump import usage_of
 from vaultd.work.session import session_of
 from vaultd.work.silence import Silence
+from vaultd.work.story import Story, Vain
 from vaultd.work.tasks import Tasks
 from vaultd.work.telling import Telling
 from vaultd.work.translate import Translated, Understanding, estimated
+from vaultd.work.usage.book import Book
 from vaultd.work.verdict import last_word
 
 _log = logging.getLogger("vaultd.relay")
@@ -38,6 +41,8 @@ _log = logging.getLogger("vaultd.relay")
 _ESTIMATED: Final = {"content-type": "application/json", "x-vaultd-estimated": "tokens"}
 #: What streams get to end by themselves after SIGTERM.
 GRACE: Final = 30.0
+#: As much of a client's word for a model as a log line is for.
+_NAME: Final = 80
 
 
 class _Error(msgspec.Struct):
@@ -56,21 +61,10 @@ class House(attempt.House, Protocol):
 
     @property
     def draining(self) -> asyncio.Event: ...
-
-
-class Story(msgspec.Struct):
-    """What became of a request: for the log line and the metrics."""
-
-    provider: str = ""
-    credential: str = ""
-    model: str = ""
-    status: int = 0
-    attempts: int = 0
-    #: Why it was not served, of a closed set of words; "" where it was, or the vendor says why.
-    refused: str = ""
-    usage: Usage | None = None
-    #: What a translation lost, of the request and of the answer.
-    dropped: list[str] = []
+    @property
+    def live(self) -> Live: ...
+    @property
+    def usage(self) -> Book: ...
 
 
 class _Comments:
@@ -98,6 +92,8 @@ class Relay:
     async def serve(self, ask: Ask, client: Client, story: Story) -> Whole | None:
         """The whole answer, or None where it went out through `client`. Raises Refusal while nothing has gone out."""
         silence = self._listen(ask, client) if ask.action == "stream" else None
+        story.format, story.asked, story.stream = ask.format, ask.model[:_NAME], silence is not None
+        self._house.live.begin(story)
         try:
             try:
                 return await self._rounds(ask, client, story, silence)
@@ -117,7 +113,10 @@ class Relay:
             if silence is not None:
                 silence.stop()
                 self._streams.discard(silence)
-            _tell(ask, story)
+            story.ended = time.monotonic()
+            self._house.live.end(story)
+            self._house.usage.enter(story)
+            _tell(story)
 
     def _listen(self, ask: Ask, client: Client) -> Silence:
         silence = Silence(_Comments(client, FORMATS[ask.format]), self._house.config.streaming, self._tasks)
@@ -164,6 +163,7 @@ class Relay:
                     self._house.metrics.attempt(candidate.provider.id, outcome.status)
                     if not isinstance(told, Failed):
                         return told
+                    story.vain.append(Vain(story.provider, story.credential, story.model, outcome.status))
                     if not outcome.passes_on:
                         return _last_word(told.last_word, story, client)
                     if last is None or last.unable or last_word(outcome) >= last_word(last.outcome):
@@ -180,7 +180,7 @@ class Relay:
     ) -> Whole | Failed | None:
         """Failed only where a fold failed before the client heard anything."""
         face, answer, idle = FORMATS[ask.format], ready.answer, self._house.config.streaming.idle_seconds
-        story.status = answer.status
+        story.status, story.first = answer.status, time.monotonic()
         try:
             if isinstance(ready.errand, Translated):
                 return await self._tell(ready, ready.errand, ask, client, story, silence)
@@ -263,7 +263,7 @@ def _words(whole: Whole) -> str:
     return said or f"the vendor answered with status {whole.status}"
 
 
-def _tell(ask: Ask, story: Story) -> None:
+def _tell(story: Story) -> None:
     """One line a request."""
     if not _log.isEnabledFor(logging.INFO):
         return
@@ -275,8 +275,8 @@ def _tell(ask: Ask, story: Story) -> None:
             {
                 "provider": story.provider,
                 "credential": story.credential,
-                "model": story.model or ask.model[:80],
-                "format": ask.format,
+                "model": story.model or story.asked,
+                "format": story.format,
                 "status": story.status,
                 "attempt": story.attempts,
                 "refused": story.refused or None,

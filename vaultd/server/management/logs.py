@@ -1,0 +1,9 @@
+"""The log, and the request log."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from vaultd.server.management.route import Route
+
+ROUTES: Final[tuple[Route, ...]] = ()

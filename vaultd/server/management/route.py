@@ -1,0 +1,122 @@
+"""A route of the management API as data: from it come the router's entry, the checks, the audit line, the OpenAPI page
+and the table in `docs/management-api.md`. Nothing is said twice.
+
+A handler gets a `Call` whose body has been read, limited and decoded, and returns what its route's `answers` says (any
+JSON-able value or msgspec struct), or a `Reply`, or a whole response for what is a stream. It refuses by `Refused`, or
+lets a `VaultdError` fly, which `app` turns into a status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import msgspec
+from aiohttp import web
+
+from vaultd.house import House
+
+Method = Literal["GET", "PUT", "POST", "PATCH", "DELETE"]
+
+#: The largest `config.yaml` we read is 1 MiB (THR-35); twice that holds its JSON form (THR-13).
+BODY_LIMIT: Final = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `who` is for the audit line: an address, or the admin socket's peer."""
+
+    who: str
+    #: On this machine, with no forwarder between: may ask for secrets with `?reveal=1`.
+    near: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, read and checked. `body` is what the route's `body` says, None where it has none."""
+
+    house: House
+    caller: Caller
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Any
+    request: web.Request
+
+    @property
+    def reveal(self) -> bool:
+        """Whether secrets may be answered in clear: asked for, and near enough."""
+        return self.caller.near and self.query.get("reveal", "").lower() in {"1", "true", "yes", "on"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer that is not plain JSON with 200."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Refused(Exception):
+    """Answered as `{"error": message}`; `more` stands beside it."""
+
+    def __init__(self, status: int, message: str, **more: Any) -> None:
+        super().__init__(message)
+        self.status, self.message, self.more = status, message, more
+
+
+class Done(msgspec.Struct, omit_defaults=False):
+    """What CLIProxyAPI answers to a change."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Error(msgspec.Struct, omit_defaults=True):
+    """Every refusal."""
+
+    error: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One parameter of the query. `type`: how OpenAPI calls it; `pattern`, `least`: what a right value looks like."""
+
+    name: str
+    says: str
+    type: Literal["string", "integer", "boolean", "number"] = "string"
+    required: bool = False
+    choices: tuple[str, ...] = ()
+
+
+Handler = Callable[[Call], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`path` begins after `/v0/management`, in aiohttp's pattern language. `also`: further statuses, each with what it
+    means here; 400, 401, 403, 413, 415 and 429 every route may answer."""
+
+    method: Method
+    path: str
+    handle: Handler
+    #: One sentence: what it does, for OpenAPI and the table.
+    says: str
+    group: str
+    query: tuple[Query, ...] = ()
+    #: The type of a JSON body; `bytes` for one the handler reads itself; None where there is none.
+    body: Any = None
+    takes: tuple[str, ...] = ("application/json",)
+    answers: Any = Done
+    gives: str = "application/json"
+    also: Mapping[int, str] = field(default_factory=dict)
+    limit: int = BODY_LIMIT
+    #: CLIProxyAPI has it too.
+    theirs: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Whether it leaves something changed, and so a line in the audit log."""
+        return self.method != "GET"
