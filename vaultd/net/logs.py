@@ -30,7 +30,7 @@ from vaultd.secret import Secret
 FIELDS: Final = (
     "credential", "provider", "account", "model", "format", "status", "attempt", "reason", "error", "after",
     "expires_in", "generation", "seconds", "bytes", "input_tokens", "output_tokens", "client", "peer", "address",
-    "file", "verb", "task", "dropped", "refused", "code",
+    "file", "verb", "task", "dropped", "refused", "code", "who", "route", "what",
 )  # fmt: skip
 
 #: As much as CLIProxyAPI keeps in one file; five of them are a month of a busy household.

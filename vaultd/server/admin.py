@@ -1,4 +1,5 @@
-"""The admin socket: the local way in for the command line, one verb per request. The other side is `net/local.py`.
+"""The admin socket: the local way in for the command line, one verb per request, and for the management API without its
+key. The other side is `net/local.py`.
 
 Who may connect is decided by the file's mode: 0600 in a 0700 folder. The peer's uid is checked as well where the
 kernel shows it (THR-44). No client key, no TCP, no page: nothing of the relay is reachable here.
@@ -26,6 +27,7 @@ from vaultd import __version__
 from vaultd.errors import Misconfigured, VaultdError, told
 from vaultd.house import House
 from vaultd.net.local import reachable
+from vaultd.server.management import app as management
 from vaultd.verbs import VERBS
 
 _log = logging.getLogger("vaultd.admin")
@@ -75,6 +77,7 @@ def make_app(house: House) -> web.Application:
 
     app.router.add_get("/about", about)
     app.router.add_post("/verb/{name}", verb)
+    management.mount(app, house, None)
     return app
 
 

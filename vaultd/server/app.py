@@ -11,6 +11,8 @@ from vaultd.house import House
 from vaultd.server import code_assist, guard, models, status
 from vaultd.server.codex import Backend
 from vaultd.server.guard import Handler, Rule, Shape, client_key, client_key_or_loopback, guarded
+from vaultd.server.management import app as management
+from vaultd.server.management.gate import Gate
 from vaultd.server.relay import Desk
 from vaultd.server.responses_socket import Sockets
 from vaultd.server.slow import LIMITS, Limits
@@ -61,6 +63,7 @@ def make_app(house: House, limits: Limits = LIMITS) -> web.Application:
     get("/readyz", "openai-chat", status.readyz(house), client_key_or_loopback)
     get("/metrics", "openai-chat", status.metrics(house), client_key_or_loopback)
 
+    management.mount(app, house, Gate(house), limits)
     app.router.add_route("*", "/{path:(?s:.*)}", _unknown)  # a path may hold a line break
     return app
 

@@ -8,12 +8,14 @@ lets a `VaultdError` fly, which `app` turns into a status.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import msgspec
-from aiohttp import web
+from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import HttpProcessingError
 
 from vaultd.house import House
 
@@ -33,6 +35,24 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a form. Both names are the sender's words."""
+
+    name: str
+    filename: str
+    data: bytes
+
+
+class _Still:
+    """What a stream that holds all its bytes asks of a connection: nothing."""
+
+    _reading_paused = False
+
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One request, read and checked. `body` is what the route's `body` says, None where it has none."""
 
@@ -42,6 +62,22 @@ class Call:
     query: Mapping[str, str]
     body: Any
     request: web.Request
+    #: For the audit line: the names of what was changed, where neither path nor query says it. Never a value.
+    changed: list[str] = field(default_factory=list)
+
+    async def parts(self) -> AsyncIterator[Part]:
+        """A multipart body (RFC 7578), part by part; the whole of it has been read, and is `body` (`bytes`)."""
+        stream = StreamReader(cast("BaseProtocol", _Still()), len(self.body) + 1)
+        stream.feed_data(self.body)
+        stream.feed_eof()
+        try:
+            reader = MultipartReader(self.request.headers, stream)
+            while (part := await reader.next()) is not None:
+                if not isinstance(part, BodyPartReader):
+                    raise Refused(400, "invalid body")
+                yield Part(part.name or "", part.filename or "", bytes(await part.read(decode=False)))
+        except (ValueError, AssertionError, RuntimeError, HttpProcessingError):
+            raise Refused(400, "invalid body") from None
 
     @property
     def reveal(self) -> bool:
@@ -62,9 +98,10 @@ class Reply:
 class Refused(Exception):
     """Answered as `{"error": message}`; `more` stands beside it."""
 
-    def __init__(self, status: int, message: str, **more: Any) -> None:
+    def __init__(self, status: int, message: str, /, *, headers: Mapping[str, str] | None = None, **more: Any) -> None:
         super().__init__(message)
         self.status, self.message, self.more = status, message, more
+        self.headers: Mapping[str, str] = headers or {}
 
 
 class Done(msgspec.Struct, omit_defaults=False):
@@ -82,7 +119,7 @@ class Error(msgspec.Struct, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One parameter of the query. `type`: how OpenAPI calls it; `pattern`, `least`: what a right value looks like."""
+    """One parameter of the query, checked before the handler is called: it is there, of its type, one of `choices`."""
 
     name: str
     says: str
@@ -106,7 +143,8 @@ class Route:
     says: str
     group: str
     query: tuple[Query, ...] = ()
-    #: The type of a JSON body; `bytes` for one the handler reads itself; None where there is none.
+    #: The type of a JSON body; `bytes` for one the handler makes sense of itself (`Call.parts` for a form); None where
+    #: there is none.
     body: Any = None
     takes: tuple[str, ...] = ("application/json",)
     answers: Any = Done

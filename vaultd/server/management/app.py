@@ -1,0 +1,224 @@
+"""Hangs the routes of `table` into a server: on the main port behind `gate`, on the admin socket behind its mode alone.
+
+One wrapper for all of them: who asks, the query, the body as its type says, the handler, the answer as JSON, the audit
+line. A handler's failure is an answer here, in `{"error": …}`, and never more of it than its class.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from vaultd.errors import PortTaken, SignInRequired, TimedOut, TryLater, UpstreamRefused, VaultdError
+from vaultd.errors import ProtocolError as PeerBroke
+from vaultd.house import House
+from vaultd.server.management.gate import Gate
+from vaultd.server.management.route import Call, Caller, Query, Refused, Reply, Route
+from vaultd.server.management.table import BASE, ROUTES
+from vaultd.server.slow import LIMITS, Limits, body_deadline
+
+_log = logging.getLogger("vaultd.server")
+_audit = logging.getLogger("vaultd.audit")
+
+#: What every answer says of itself; the gate adds what a page of another origin may know.
+_PLAIN: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_HEADERS: Final = web.RequestKey("management-headers", dict)
+
+#: Parameters whose value may stand in the audit line: they name a thing. A `state` would let its reader finish a
+#: sign-in, and `api-key` and `value` are keys.
+_NAMES: Final = frozenset({"id", "name", "credential", "model", "provider"})
+
+_KINDS: Final[Mapping[str, re.Pattern[str]]] = {
+    # What a database and a browser both hold exactly (RFC 8259 §6).
+    "integer": re.compile(r"-?\d{1,15}", re.ASCII),
+    "number": re.compile(r"-?\d{1,15}(\.\d{1,9})?", re.ASCII),
+    "boolean": re.compile(r"(1|true|yes|on|0|false|no|off|)", re.IGNORECASE),
+}
+#: The classes of `vaultd.errors` by what the caller does next; Misconfigured is what is left: he asked for something
+#: that is not so.
+_STATUS: Final[tuple[tuple[type[VaultdError], int], ...]] = (
+    (SignInRequired, 409),
+    (PortTaken, 409),
+    (TimedOut, 504),
+    (TryLater, 503),
+    (UpstreamRefused, 502),
+    (PeerBroke, 502),
+)
+
+
+def mount(app: web.Application, house: House, gate: Gate | None, limits: Limits = LIMITS) -> None:
+    """Every route, and what answers where there is none. Without `gate`, whoever gets here may do all."""
+    for route in ROUTES:
+        app.router.add_route(route.method, BASE + route.path, _handler(house, gate, route, limits))
+    app.router.add_route("*", BASE + "/{path:(?s:.*)}", _unknown(house, gate))
+    app.on_response_prepare.append(_dress)
+
+
+async def _dress(request: web.Request, response: web.StreamResponse) -> None:
+    """Streams too: they are sent from within their handler."""
+    if (headers := request.get(_HEADERS)) is not None:
+        response.headers.update(headers)
+
+
+def _handler(house: House, gate: Gate | None, route: Route, limits: Limits) -> Any:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        request[_HEADERS] = dict(_PLAIN)
+        deadline = body_deadline(request, limits)
+        call: Call | None = None
+        try:
+            caller = await _caller(house, gate, request)
+            call = await _call(house, caller, route, request)
+            response = _response(await route.handle(call))
+        except Exception as error:  # noqa: BLE001 - one request's failure is not the daemon's; its message may quote a secret
+            response = _refusal(error, request, route)
+        finally:
+            if deadline is not None:
+                deadline.cancel()
+        if route.changes and call is not None:
+            _told(route, call, response.status)
+        return response
+
+    return handle
+
+
+async def _caller(house: House, gate: Gate | None, request: web.Request) -> Caller:
+    if gate is None:
+        return Caller("admin socket", near=True)
+    request[_HEADERS].update(gate.headers(request))
+    caller = await gate.admit(request)
+    if house.draining.is_set():
+        raise TryLater("vaultd is stopping: ask again in a moment", after=1, own=True)
+    return caller
+
+
+def _unknown(house: House, gate: Gate | None) -> Any:
+    """405 where another method would do, else 404; and a browser's question whether it may ask at all."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        request[_HEADERS] = dict(_PLAIN)
+        try:
+            if gate is not None and request.method == "OPTIONS":
+                return gate.preflight(request)
+            await _caller(house, gate, request)
+            allowed: set[str] = set()
+            for resource in request.app.router.resources():
+                _, methods = await resource.resolve(request)
+                allowed |= methods
+            allowed.discard("*")
+            if not allowed:
+                raise Refused(404, "no such route")
+            response = _error(405, "method not allowed")
+            response.headers["Allow"] = ", ".join(sorted(allowed))
+            return response
+        except Exception as error:  # noqa: BLE001 - as above
+            return _refusal(error, request, None)
+
+    return handle
+
+
+# --- in ---------------------------------------------------------------------------------------------------------------
+
+
+async def _call(house: House, caller: Caller, route: Route, request: web.Request) -> Call:
+    for query in route.query:
+        _check(query, request.query.get(query.name))
+    body = None if route.body is None else await _body(route, request)
+    return Call(house, caller, request.match_info, request.query, body, request)
+
+
+def _check(query: Query, value: str | None) -> None:
+    """What is not declared is not looked at."""
+    if value is None or (value == "" and not query.required):
+        if query.required:
+            raise Refused(400, "invalid query", message=f"{query.name} is missing")
+        return
+    pattern = _KINDS.get(query.type)
+    if (pattern is not None and not pattern.fullmatch(value)) or (query.choices and value not in query.choices):
+        wanted = f"one of {', '.join(query.choices)}" if query.choices else f"of type {query.type}"
+        raise Refused(400, "invalid query", message=f"{query.name} is to be {wanted}")
+
+
+async def _body(route: Route, request: web.Request) -> Any:
+    raw = await _read(route, request)
+    # A page elsewhere may post a form, plain text or bytes without a type unasked, and nothing else (THR-20).
+    given = request.content_type.lower() if "Content-Type" in request.headers else ""
+    if given not in route.takes and (raw or given):
+        raise Refused(415, "unsupported content type", message=f"send {' or '.join(route.takes)}")
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in {"identity", ""}:
+        raise Refused(415, "unsupported content encoding", message="send it as it is")
+    if route.body is bytes:
+        return raw
+    try:
+        return msgspec.json.decode(raw, type=route.body)
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError, UnicodeDecodeError):
+        raise Refused(400, "invalid body") from None
+
+
+async def _read(route: Route, request: web.Request) -> bytes:
+    pieces, size = [], request.content_length or 0
+    if size <= route.limit:
+        size = 0
+        while piece := await request.content.readany():
+            pieces.append(piece)
+            size += len(piece)
+            if size > route.limit:
+                break
+    if size > route.limit:
+        raise Refused(413, "body too large", message=f"at most {route.limit} bytes")
+    return b"".join(pieces)
+
+
+# --- out --------------------------------------------------------------------------------------------------------------
+
+
+def _response(answer: Any) -> web.StreamResponse:
+    if isinstance(answer, web.StreamResponse):
+        return answer
+    if isinstance(answer, Reply):
+        return web.Response(
+            body=answer.body, status=answer.status, headers={"Content-Type": answer.content_type, **answer.headers}
+        )
+    return _json(200, answer)
+
+
+def _json(status: int, value: Any) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")
+
+
+def _error(status: int, message: str, more: Mapping[str, Any] | None = None) -> web.Response:
+    return _json(status, {"error": message, **(more or {})})
+
+
+def _refusal(error: Exception, request: web.Request, route: Route | None) -> web.Response:
+    if isinstance(error, Refused):
+        response = _error(error.status, error.message, error.more)
+        response.headers.update(error.headers)
+        return response
+    if isinstance(error, VaultdError):
+        response = _error(status_of(error), str(error))
+        if isinstance(error, TryLater):
+            response.headers["Retry-After"] = str(math.ceil(error.after or 1))
+        return response
+    if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+        raise error  # the client hung up in the middle of a stream
+    named = f"{route.method} {route.path}" if route is not None else "none"
+    _log.error("a management request failed", exc_info=error, extra={"route": named})
+    return _error(500, f"internal error ({type(error).__name__}); look at vaultd's log")
+
+
+def status_of(error: VaultdError) -> int:
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
+
+
+def _told(route: Route, call: Call, status: int) -> None:
+    """Who changed what, and how it went. Names alone: a value may be a key."""
+    named = [value for name, value in (*call.path.items(), *call.query.items()) if name in _NAMES]
+    what = ", ".join(dict.fromkeys([*named, *call.changed]))
+    facts = {"who": call.caller.who, "route": f"{route.method} {BASE}{route.path}", "status": status}
+    _audit.info("changed" if status < 400 else "not changed", extra=facts | {"what": what[:500] or None})
