@@ -159,6 +159,7 @@ class House:
         restart = f"{', '.join(fixed)} changed: restart vaultd for it to count" if fixed else None
         self._trouble("config-restart", restart)
         self._end_troubles(_READING)
+        self.quotas.keep(self.pool.roster(self))
         self.renewer.wake()
         self.metrics.reload("taken")
         _log.info("configuration reloaded", extra={"reason": reason, "file": self.config_source})
@@ -273,7 +274,7 @@ async def build(
         memory=Memory(owner.folder / ".vault", pool, clock),
         metrics=metrics,
         usage=Book(),
-        quotas=Quotas(),
+        quotas=Quotas(clock.now),
         daemon=Daemon(clock.now()) if for_daemon else None,
         warnings=_warnings(loaded, catalog, keyring),
     )
@@ -282,6 +283,7 @@ async def build(
     else:  # a command says what happened by its answer; logging's last resort would say half of it once more
         logging.getLogger("vaultd").addHandler(logging.NullHandler())
     house.memory.recall(config.cooldown.max_seconds)
+    owner.changed(lambda: house.quotas.keep(pool.roster(house)))
     return house
 
 

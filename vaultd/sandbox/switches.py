@@ -98,6 +98,8 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     token_moved: bool = False
     #: How far the `Date` of this vendor's answers is from its clock.
     date_skew_seconds: float = 0
+    #: Headers of every good answer of a model, such as say how much of an allowance is used.
+    answer_headers: dict[str, str] = {}
     #: Seconds before each piece written to a stream.
     gap_seconds: float = 0
     #: Cut streams into pieces of so many bytes, wherever that falls; 0 writes event by event.

@@ -92,8 +92,8 @@ _Said = Iterator[tuple[float | None, str]]
 def _plain(headers: Mapping[str, str], wall: float) -> _Said:
     """RFC 9110 §10.2.3, seconds or a date; in milliseconds as Azure and OpenAI add it."""
     value = headers.get("retry-after", "").strip()
-    yield (_number(value) if value[:1].isdigit() else _date(value, wall)), ""
-    if (thousandths := _number(headers.get("retry-after-ms"))) is not None:
+    yield (number(value) if value[:1].isdigit() else _date(value, wall)), ""
+    if (thousandths := number(headers.get("retry-after-ms"))) is not None:
         yield thousandths / 1000, ""
 
 
@@ -118,25 +118,25 @@ def _per_minute(headers: Mapping[str, str], wall: float) -> _Said:
     """A key of Anthropic's: the limits stand per minute (its page on rate limits), their resets in RFC 3339."""
     for what in ("requests", "tokens", "input-tokens", "output-tokens"):
         prefix = f"anthropic-ratelimit-{what}"
-        if _number(headers.get(f"{prefix}-remaining")) == 0:
-            yield _instant(headers.get(f"{prefix}-reset"), wall), f"{what.replace('-', ' ')} per minute"
+        if number(headers.get(f"{prefix}-remaining")) == 0:
+            yield instant(headers.get(f"{prefix}-reset"), wall), f"{what.replace('-', ' ')} per minute"
 
 
 def _codex(headers: Mapping[str, str], wall: float) -> _Said:
     for window in ("primary", "secondary"):
         prefix = f"x-codex-{window}"
-        used = _number(headers.get(f"{prefix}-used-percent"))
+        used = number(headers.get(f"{prefix}-used-percent"))
         if used is None or used < 100:
             continue
-        why = _of_minutes(_number(headers.get(f"{prefix}-window-minutes")))
-        yield _number(headers.get(f"{prefix}-reset-after-seconds")), why
+        why = _of_minutes(number(headers.get(f"{prefix}-window-minutes")))
+        yield number(headers.get(f"{prefix}-reset-after-seconds")), why
         yield _until(headers.get(f"{prefix}-reset-at"), wall), why
 
 
 def _openai(headers: Mapping[str, str], _wall: float) -> _Said:
     for what, why in (("requests", "request limit"), ("tokens", "token limit")):
-        if _number(headers.get(f"x-ratelimit-remaining-{what}")) == 0:
-            yield _length(headers.get(f"x-ratelimit-reset-{what}", "")), why
+        if number(headers.get(f"x-ratelimit-remaining-{what}")) == 0:
+            yield length(headers.get(f"x-ratelimit-reset-{what}", "")), why
 
 
 # --- body -------------------------------------------------------------------------------------------------------------
@@ -146,19 +146,19 @@ def _told(body: bytes, wall: float) -> _Said:
     """Codex's `resets_at` and `resets_in_seconds`, Google's RetryInfo, and what stands in words."""
     error = fault.error_of(body)
     why = _SOME_LIMIT if error.get("type") == "usage_limit_reached" else ""
-    yield _number(error.get("resets_in_seconds")), why
+    yield number(error.get("resets_in_seconds")), why
     yield _until(error.get("resets_at"), wall), why
     why = next((words for one in _details(error) if (words := _quota(one))), "")
     yield from _retry_info(error, why)
     message = error.get("message")
     if isinstance(message, str) and (found := _SAID.search(message[:_WORDS])) is not None:
-        yield _length(found[1]), why
+        yield length(found[1]), why
 
 
 def _retry_info(error: Mapping[str, Any], why: str) -> _Said:
     for one in _details(error):
         if "retryDelay" in one:
-            yield _length(one["retryDelay"]), why
+            yield length(one["retryDelay"]), why
 
 
 def _details(error: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -183,26 +183,26 @@ def _quota(detail: Mapping[str, Any]) -> str:
 # --- values -----------------------------------------------------------------------------------------------------------
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
     """A number, or a text that is one; never a NaN."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     if isinstance(value, str) and (not value.isascii() or "_" in value or len(value) > 32):
         return None
     try:
-        number = float(value)
+        found = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return found if math.isfinite(found) else None
 
 
 def _until(value: Any, wall: float) -> float | None:
     """From now to a moment in seconds since 1970."""
-    moment = _number(value)
+    moment = number(value)
     return None if moment is None else moment - wall
 
 
-def _instant(value: str | None, wall: float) -> float | None:
+def instant(value: str | None, wall: float) -> float | None:
     """From now to a moment in RFC 3339."""
     return _since(datetime.fromisoformat, value, wall)
 
@@ -221,15 +221,15 @@ def _since(read: Callable[[str], datetime], value: str | None, wall: float) -> f
         return None
 
 
-def _length(value: Any) -> float | None:
+def length(value: Any) -> float | None:
     """A duration as Go writes it."""
     if not isinstance(value, str) or _DURATION.fullmatch(value) is None:
         return None
-    return sum(float(number) * _SECONDS[unit] for number, unit in _PARTS.findall(value))
+    return sum(float(count) * _SECONDS[unit] for count, unit in _PARTS.findall(value))
 
 
-def _window(length: str, model: str | None) -> str:
-    words = "weekly limit" if length == "7d" else f"{length[:-1]}-{'hour' if length[-1] == 'h' else 'day'} limit"
+def _window(size: str, model: str | None) -> str:
+    words = "weekly limit" if size == "7d" else f"{size[:-1]}-{'hour' if size[-1] == 'h' else 'day'} limit"
     return f"{words} of {model.replace('_', ' ')}" if model else words
 
 

@@ -36,6 +36,7 @@ from vaultd.work.deadline import Deadline
 from vaultd.work.headers import of_family, towards_client, towards_vendor
 from vaultd.work.metrics import Metrics
 from vaultd.work.plan import Candidate
+from vaultd.work.quotas import Quotas
 from vaultd.work.renew import Renewer
 from vaultd.work.translate import Translated, Understanding
 from vaultd.work.verdict import of_stream, verdict, wait
@@ -62,6 +63,8 @@ class House(planning.House, Protocol):
     def metrics(self) -> Metrics: ...
     @property
     def seal(self) -> CompactionSeal: ...
+    @property
+    def quotas(self) -> Quotas: ...
 
 
 class Whole(msgspec.Struct, frozen=True):
@@ -194,6 +197,7 @@ class Attempts:
             with Deadline(streaming.first_event_seconds if ask.action == "stream" else _WHOLE_SECONDS):
                 session = self._house.client.session_for(proxy.reveal() if proxy else None)
                 answer = await upstream.ask(session, url, headers, errand.body())
+                self._house.quotas.note(credential.id, answer.headers)
                 if not 200 <= answer.status < 300:
                     return await self._refused(answer, errand, provider)
                 translated = isinstance(errand, Translated)

@@ -171,6 +171,7 @@ async def _asked(house: House, provider: Provider, credential: Credential, erran
         except (TryLater, ProtocolError, Misconfigured) as error:
             return Refusal(502, "upstream", str(error))
         house.metrics.attempt(provider.id, answer.status)
+        house.quotas.note(credential.id, answer.headers)
         if answer.status != 401 or rejected is not None or credential.kind != "oauth":
             words = {"provider": provider.id, "credential": credential.id, "path": errand.path, "status": answer.status}
             _log.info("passed", extra=words)

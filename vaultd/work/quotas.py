@@ -1,23 +1,41 @@
-"""What the vendors said of each credential's quota windows, as their answers' heads tell it. Memory alone."""
+"""What the vendors said of each credential's quota windows, as their answers' heads tell it. Memory alone: the next
+answer says it anew."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
-from vaultd.wire.quota import Window
+from vaultd.wire.quota import Window, windows
 
 
 class Quotas:
-    """The last word of each vendor on each credential."""
+    """The last word of each vendor on each credential, window by window: an answer may speak of some alone."""
 
-    def __init__(self) -> None:
-        self._windows: dict[str, Sequence[Window]] = {}
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._windows: dict[str, dict[str, Window]] = {}
 
-    def note(self, credential: str, headers: Iterable[tuple[str, str]], now: float) -> None:
+    def note(self, credential: str, headers: Mapping[str, str]) -> None:
         """Called for each answer, whatever its status."""
+        if found := windows(headers, self._now()):
+            known = self._windows.setdefault(credential, {})
+            for window in found:
+                known[window.name] = window
 
     def of(self, credential: str) -> Sequence[Window]:
-        return self._windows.get(credential, ())
+        """One whose reset has come is empty again, as far as is known."""
+        now = self._now()
+        return [
+            window._replace(used=0.0, resets_at=None)
+            if window.resets_at is not None and window.resets_at <= now
+            else window
+            for window in self._windows.get(credential, {}).values()
+        ]
 
     def all(self) -> Mapping[str, Sequence[Window]]:
-        return self._windows
+        return {credential: self.of(credential) for credential in self._windows}
+
+    def keep(self, known: Container[str]) -> None:
+        """Forgets every credential but these."""
+        for gone in [credential for credential in self._windows if credential not in known]:
+            del self._windows[gone]

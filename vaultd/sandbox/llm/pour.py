@@ -44,7 +44,8 @@ async def pour(
 def usual_headers(call: Call) -> dict[str, str]:
     """Headers every inference answer of these vendors carries, so that a relay's allow-list has something to do."""
     name = "request-id" if call.vendor.rules.grammar == "anthropic" else "x-request-id"
-    return {name: "req_sandbox", "Set-Cookie": "__cf_bm=sandbox; Path=/; HttpOnly"}
+    usual = {name: "req_sandbox", "Set-Cookie": "__cf_bm=sandbox; Path=/; HttpOnly"}
+    return usual | call.vendor.switches.answer_headers
 
 
 async def _strike(call: Call, response: web.StreamResponse, number: int, error_frame: bytes) -> bool:
