@@ -1,0 +1,8 @@
+// Models: to be drawn.
+import { html } from "../view.js";
+import { t } from "../i18n.js";
+import { Page } from "../ui.js";
+
+export default function Models() {
+  return html`<${Page} title=${t("nav.models")} />`;
+}

@@ -1,0 +1,8 @@
+// Settings: to be drawn.
+import { html } from "../view.js";
+import { t } from "../i18n.js";
+import { Page } from "../ui.js";
+
+export default function Settings() {
+  return html`<${Page} title=${t("nav.settings")} />`;
+}

@@ -1,0 +1,2 @@
+// 中文：credentials 页。
+export default {};

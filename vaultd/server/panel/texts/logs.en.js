@@ -1,0 +1,2 @@
+// English, for the page Logs.
+export default {};

@@ -1,0 +1,2 @@
+// 中文：logs 页。
+export default {};

@@ -1,0 +1,2 @@
+// 中文：models 页。
+export default {};

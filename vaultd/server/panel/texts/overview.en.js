@@ -1,0 +1,2 @@
+// English, for the page Overview.
+export default {};

@@ -1,0 +1,2 @@
+// 中文：overview 页。
+export default {};

@@ -1,0 +1,2 @@
+// 中文：settings 页。
+export default {};
