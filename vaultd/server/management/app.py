@@ -18,7 +18,7 @@ from aiohttp import web
 from vaultd.errors import PortTaken, SignInRequired, TimedOut, TryLater, UpstreamRefused, VaultdError
 from vaultd.errors import ProtocolError as PeerBroke
 from vaultd.house import House
-from vaultd.server.management.gate import Gate
+from vaultd.server.management.gate import VERSION, Gate
 from vaultd.server.management.route import Call, Caller, Query, Refused, Reply, Route
 from vaultd.server.management.table import BASE, ROUTES
 from vaultd.server.slow import LIMITS, Limits, body_deadline
@@ -89,9 +89,11 @@ def _handler(house: House, gate: Gate | None, route: Route, limits: Limits) -> A
 
 async def _caller(house: House, gate: Gate | None, request: web.Request) -> Caller:
     if gate is None:
+        request[_HEADERS].update(VERSION)
         return Caller("admin socket", near=True)
     request[_HEADERS].update(gate.headers(request))
     caller = await gate.admit(request)
+    request[_HEADERS].update(VERSION)
     if house.draining.is_set():
         raise TryLater("vaultd is stopping: ask again in a moment", after=1, own=True)
     return caller

@@ -1,58 +1,155 @@
-"""Who may manage over the main port: whoever shows the management key, from where the configuration says."""
+"""Who may manage over the main port. Asked in this order: is it on, is the Host ours, is it no page of elsewhere, is
+the peer not banned and near enough, is the key right.
+
+Nothing here is a cookie, so no page can spend what a browser keeps; Host and Origin are looked at all the same, for a
+key may lie in a page's own store (THR-20, THR-21). The admin socket does not come by here.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import hmac
-import secrets
+import logging
+import math
 from collections.abc import Mapping
+from typing import Final
 
-import bcrypt
 from aiohttp import web
 
+from vaultd import __version__
+from vaultd.config.model import Config
 from vaultd.house import House
 from vaultd.server import guard
+from vaultd.server.management.bans import BAN, Bans, in_words
+from vaultd.server.management.key import ManagementKey
 from vaultd.server.management.route import Caller, Refused
+
+_audit = logging.getLogger("vaultd.audit")
+
+#: What a page of an allowed origin may send and read. No credentials, ever: there are none that a browser would add.
+_PREFLIGHT: Final = {
+    "Access-Control-Allow-Methods": "GET, PUT, POST, PATCH, DELETE",
+    "Access-Control-Allow-Headers": "authorization, content-type, if-match, if-none-match, x-management-key",
+    "Access-Control-Max-Age": "600",
+}
+_EXPOSED: Final = "content-disposition, etag, retry-after, x-cpa-version, x-cpa-commit, x-cpa-build-date"
+#: By which CLIProxyAPI's panels and apps tell what they speak with. Told to whoever has shown the key.
+VERSION: Final[Mapping[str, str]] = {
+    "X-CPA-VERSION": f"vaultd-{__version__}",
+    "X-CPA-COMMIT": "none",
+    "X-CPA-BUILD-DATE": "unknown",
+}
 
 
 class Gate:
     def __init__(self, house: House) -> None:
         self._house = house
-        self._pepper = secrets.token_bytes(32)
-        self._right: set[tuple[str, bytes]] = set()
+        self._key = ManagementKey(house)
+        self._bans = Bans()
 
     def headers(self, request: web.Request) -> Mapping[str, str]:
-        return {}
+        """CORS, for exactly the origins that the configuration names (THR-22)."""
+        said = {"Vary": "Origin"}
+        origin = request.headers.get("Origin", "")
+        if self._key.wanted and origin in self._house.config.remote_management.allowed_origins:
+            said |= {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _EXPOSED}
+        return said
 
     def preflight(self, request: web.Request) -> web.Response:
-        raise Refused(404, "no such route")
+        """A browser asks without the key, and hears the same whatever the path."""
+        self._is_on()
+        self._our_host(request)
+        self._our_page(request)
+        if request.headers.get("Origin", "") not in self._house.config.remote_management.allowed_origins:
+            raise Refused(403, "origin not allowed", message="remote-management.allowed-origins")
+        return web.Response(status=204, headers=_PREFLIGHT)
+
+    def page(self, request: web.Request) -> None:
+        """The panel's own files, which hold nothing: where they could not be used they are not given out. A link to
+        them may stand on any page."""
+        self._is_on()
+        self._our_host(request)
+        self._near_enough(guard.loopback(request))
 
     async def admit(self, request: web.Request) -> Caller:
-        house = self._house
-        secret, password = house.config.remote_management.secret_key, house.env.get("MANAGEMENT_PASSWORD", "")
-        if not secret and not password:
-            raise Refused(404, "no such route")
-        near = guard.loopback(request)
-        if not near and not house.config.remote_management.allow_remote and not password:
-            raise Refused(403, "remote management disabled")
-        authorization = request.headers.get("Authorization", "")
-        scheme, _, rest = authorization.partition(" ")
-        key = (rest.strip() if scheme.lower() == "bearer" else authorization) or request.headers.get("X-Management-Key")
-        if not key:
+        """Raises Refused, with CLIProxyAPI's words where it has any."""
+        self._is_on()
+        self._our_host(request)
+        self._our_page(request)
+        near, who = guard.loopback(request), guard.peer(self._house.config, request)
+        if not near:
+            self._not_banned(who)
+        self._near_enough(near)
+        presented = _presented(request.headers)
+        if not presented:
             raise Refused(401, "missing management key")
-        if not await self._fits(key.encode(errors="surrogatepass"), secret, password):
-            raise Refused(401, "invalid management key")
-        return Caller(guard.peer(house.config, request), near)
+        if not self._key.remembered(presented):
+            await self._slowly(presented, who, near)
+        return Caller(who, near)
 
-    async def _fits(self, key: bytes, secret: str, password: str) -> bool:
-        if password and hmac.compare_digest(key, password.encode()):
-            return True
-        if not secret.startswith("$2"):
-            return bool(secret) and hmac.compare_digest(key, secret.encode())
-        known = (secret, hashlib.blake2b(key, key=self._pepper).digest())
-        if known not in self._right:
-            if not await asyncio.to_thread(bcrypt.checkpw, key[:72], secret.encode()):
-                return False
-            self._right = {known}
-        return True
+    async def _slowly(self, presented: str, who: str, near: bool) -> None:
+        """The first time of a key. The machine's own people are neither counted nor kept waiting by others' guesses."""
+        clock = self._house.clock
+        if not near and (wait := self._bans.wait(clock.boot())):
+            raise _later(429, f"too many wrong management keys: try again in {in_words(wait)}", wait)
+        right = await self._key.right(presented)
+        if near and right:
+            return
+        if right:
+            self._not_banned(who)  # guesses at once are judged in turn
+            self._bans.right(who)
+            return
+        _audit.warning("management key refused", extra={"who": who, "status": 401})
+        if not near and self._bans.wrong(who, clock.boot()):
+            _audit.warning("banned from management", extra={"who": who, "seconds": int(BAN)})
+        raise Refused(401, "invalid management key")
+
+    # --- each returns, or raises Refused ------------------------------------------------------------------------------
+
+    def _is_on(self) -> None:
+        if not self._key.wanted:
+            raise Refused(404, "no such route")
+
+    def _our_host(self, request: web.Request) -> None:
+        """A page may point its own name at this address, but the browser still sends that name (THR-21)."""
+        config = self._house.config
+        for host in {request.host, request.headers.get("Host", "")}:
+            if not guard.host_allowed(host, listen=config.host, allowed=config.allowed_hosts):
+                raise Refused(403, "host not allowed", message="vaultd is called by another name here: allowed-hosts")
+
+    def _our_page(self, request: web.Request) -> None:
+        """THR-20. The page of ours that the browser got here, one of an allowed origin, or no page at all."""
+        config, headers = self._house.config, request.headers
+        origin = headers.get("Origin")
+        if origin is None:
+            foreign = headers.get("Sec-Fetch-Site", "none").strip().lower() not in {"none", "same-origin"}
+        else:
+            own = f"{scheme(config, request)}://{headers.get('Host', '')}".lower()
+            foreign = origin.lower() != own and origin not in config.remote_management.allowed_origins
+        if foreign:
+            raise Refused(403, "origin not allowed", message="a page of elsewhere: remote-management.allowed-origins")
+
+    def _not_banned(self, who: str) -> None:
+        if left := self._bans.left(who, self._house.clock.boot()):
+            raise _later(403, f"too many wrong management keys from here: banned for {in_words(left)} more", left)
+
+    def _near_enough(self, near: bool) -> None:
+        """From elsewhere only where that is said (THR-25); the password of the environment says so too."""
+        if not near and not self._key.password and not self._house.config.remote_management.allow_remote:
+            raise Refused(403, "remote management disabled")
+
+
+def scheme(config: Config, request: web.Request) -> str:
+    """As the client began its address. A proxy that ends TLS says so; only one that is trusted is believed."""
+    if (request.remote or "") in config.trusted_proxies:
+        return request.headers.get("X-Forwarded-Proto", request.scheme).strip().lower()
+    return request.scheme
+
+
+def _later(status: int, message: str, seconds: float) -> Refused:
+    return Refused(status, message, headers={"Retry-After": str(math.ceil(seconds))})
+
+
+def _presented(headers: Mapping[str, str]) -> str:
+    authorization = headers.get("Authorization", "").strip()
+    scheme, _, rest = authorization.partition(" ")
+    bearer = rest.strip() if scheme.lower() == "bearer" else authorization
+    return bearer or headers.get("X-Management-Key", "").strip()
