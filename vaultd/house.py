@@ -23,6 +23,8 @@ from vaultd.keeper.near import Keeper
 from vaultd.net import logs
 from vaultd.net.client import Client
 from vaultd.net.clock import Clock, SystemClock
+from vaultd.net.log_file import LogFile
+from vaultd.net.recent import Recent
 from vaultd.net.watch import Eye
 from vaultd.secret import Secret
 from vaultd.vault import keyring as keyrings
@@ -36,13 +38,16 @@ from vaultd.work.alerts import Alerts
 from vaultd.work.health.examine import watched
 from vaultd.work.live import Live
 from vaultd.work.metrics import Metrics
+from vaultd.work.pending_sign_ins import PendingSignIns
 from vaultd.work.plan import Pool
 from vaultd.work.quotas import Quotas
 from vaultd.work.remember import Memory
 from vaultd.work.renew import Renewer
 from vaultd.work.renewal import renew
 from vaultd.work.tasks import Tasks
+from vaultd.work.usage import prices
 from vaultd.work.usage.book import Book
+from vaultd.work.usage.writer import Keep
 
 _log = logging.getLogger("vaultd.house")
 
@@ -87,6 +92,11 @@ class House:
     metrics: Metrics
     usage: Book
     quotas: Quotas
+    sign_ins: PendingSignIns
+    #: The last lines of the log.
+    recent: Recent
+    #: The log's file, where it goes to one.
+    log_file: LogFile | None = None
     live: Live = field(default_factory=Live)
     #: None where this house only answers one command.
     daemon: Daemon | None = None
@@ -119,6 +129,7 @@ class House:
         self._tasks.start("renew", self.renewer.forever())
         self._tasks.start("save", self.owner.keep_saving(self.clock))
         self._tasks.start("remember the pool", self.memory.forever())
+        self.usage.start()
         self.alerts = Alerts(
             self, lambda: watched(self), self.client.send, lambda reason: self._trouble("webhook-failing", reason)
         )
@@ -153,6 +164,7 @@ class House:
         self.warnings[:] = _warnings(loaded, catalog, self.keyring)
         self.clients.with_config_keys(self.config.api_keys)
         self.client.use_proxy(self.config.proxy_url)
+        use_usage(self)
         if self.daemon is not None:
             set_up_log(self)
         fixed = [name.replace("_", "-") for name in _AT_START if getattr(old, name) != getattr(self.config, name)]
@@ -165,8 +177,10 @@ class House:
         _log.info("configuration reloaded", extra={"reason": reason, "file": self.config_source})
 
     async def close(self) -> None:
+        await self.sign_ins.close()
         await self._tasks.close()
         await self.memory.close()
+        await self.usage.close()
         if self._eye is not None:
             self._eye.close()
         deadline = self.clock.boot() + _END_SECONDS
@@ -213,10 +227,13 @@ class House:
     def _folders(self) -> list[Path]:
         """Where changes are waited for. A linked config is watched at both ends: either may be replaced."""
         folders = [self.owner.folder, self.owner.folder / ".vault" / "clients", self.places.providers_dir]
+        if self.places.prices_file is not None:
+            folders.append(self.places.prices_file.parent)
         return [folder for folder in (*folders, *(config.parent for config in self._configs())) if folder.is_dir()]
 
     def _files(self) -> list[Path]:
-        return [*self._configs(), *self.places.providers_dir.glob("*.yaml")]
+        priced = [self.places.prices_file] if self.places.prices_file is not None else []
+        return [*self._configs(), *priced, *self.places.providers_dir.glob("*.yaml")]
 
     def _configs(self) -> list[Path]:
         wanted = self.places.config_file or self.places.config_dir / "config.yaml"
@@ -273,8 +290,10 @@ async def build(
         pool=pool,
         memory=Memory(owner.folder / ".vault", pool, clock),
         metrics=metrics,
-        usage=Book(),
+        usage=Book(places.state_dir, clock, metrics),
         quotas=Quotas(clock.now),
+        sign_ins=PendingSignIns(owner, client.send, clock),
+        recent=Recent(lambda: list(house.secrets())),
         daemon=Daemon(clock.now()) if for_daemon else None,
         warnings=_warnings(loaded, catalog, keyring),
     )
@@ -289,13 +308,28 @@ async def build(
 
 def set_up_log(house: House) -> None:
     """Where the file cannot be written, stderr has the log: a daemon that says nothing is worse."""
-    file = house.places.state_dir / "logs" / "vaultd.log" if house.config.logging_to_file else None
+    path = house.places.state_dir / "logs" / "vaultd.log"
     house.troubles.pop("log-unwritable", None)
+    house.log_file = None
+    if house.config.logging_to_file:
+        try:
+            house.log_file = LogFile(path)
+        except OSError as error:
+            house.troubles["log-unwritable"] = f"the log file {path} cannot be written: {error.strerror}"
+    handler = house.log_file or logs.Gathered()
+    logs.set_up(handler, house.recent, debug=house.config.debug, secrets=house.secrets)
+
+
+def use_usage(house: House) -> None:
+    """As the configuration has it now. Prices that cannot be read leave the last good ones in use."""
+    config, known, file = house.config.usage, house.usage.prices, house.places.prices_file
+    house.troubles.pop("prices-unusable", None)
     try:
-        logs.set_up(debug=house.config.debug, file=file, secrets=house.secrets)
-    except OSError as error:
-        logs.set_up(debug=house.config.debug, secrets=house.secrets)
-        house.troubles["log-unwritable"] = f"the log file {file} cannot be written: {error.strerror}"
+        known = prices.read(file) if file is not None else prices.Prices()
+    except Misconfigured as error:
+        house.troubles["prices-unusable"] = str(error)
+        _log.warning("prices cannot be used", extra={"file": str(file), "reason": str(error)})
+    house.usage.use(house.config.usage_statistics_enabled, Keep(config.detail_days, config.total_days), known)
 
 
 def _warnings(loaded: Loaded, catalog: Catalog, keyring: Keyring) -> list[str]:

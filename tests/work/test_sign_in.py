@@ -18,14 +18,14 @@ from desk import HandClock, open_vault
 from vaultd.catalog.load import load, shipped_folder
 from vaultd.catalog.manifest import Provider
 from vaultd.config.model import Config
-from vaultd.effects import Choose, Reply, Send, Show
+from vaultd.effects import AwaitRedirect, Choose, Reply, Send, Show
 from vaultd.errors import PortTaken, SignInRequired, TimedOut, TryLater, VaultdError
 from vaultd.net.client import Client
 from vaultd.sandbox import Sandbox
 from vaultd.vault.credential import Credential
 from vaultd.vault.owner import Owner
 from vaultd.work.race import race
-from vaultd.work.sign_in import MAX_PENDING, SignIns, Wish, _flow, ways
+from vaultd.work.sign_in import MAX_PENDING, SignIns, Wish, _flow, new_state, ways
 
 
 async def follow(url: str) -> str:
@@ -55,7 +55,7 @@ class Person:
         self.listening = listening
         self.shown.set_result(effect)
 
-    async def pasted(self) -> str | None:
+    async def pasted(self, awaited: AwaitRedirect) -> str | None:
         return await self.lines.get()
 
     async def choose(self, effect: Choose) -> Sequence[str]:
@@ -156,7 +156,7 @@ def test_sec_02_sec_04_each_attempt_has_its_own_verifier_and_state(clock: HandCl
     provider = load(shipped_folder(), None, Config(), "a test").provider("codex")
     seen: set[str] = set()
     for _ in range(10_000):
-        flow = _flow(Wish(provider), clock)
+        flow = _flow(Wish(provider), clock, new_state())
         given = flow.gi_frame.f_locals  # type: ignore[attr-defined]
         assert re.fullmatch(r"[A-Za-z0-9._~-]{43,128}", given["verifier"])
         assert re.fullmatch(r"[A-Za-z0-9_-]{43}", given["state"])

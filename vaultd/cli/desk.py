@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from vaultd.catalog.manifest import Provider
 from vaultd.cli import terminal
-from vaultd.effects import Choose, Show
+from vaultd.effects import AwaitRedirect, Choose, Show
 from vaultd.net.browser import open_browser
 
 #: One read of a terminal line is at most 4 kB (termios(3), canonical mode); a pipe's 64 kB.
@@ -55,7 +55,7 @@ class TerminalDesk:
             for line in qr_code(effect.url):
                 terminal.chat(line)
 
-    async def pasted(self) -> str | None:
+    async def pasted(self, awaited: AwaitRedirect) -> str | None:
         return await self._lines.next()
 
     async def choose(self, effect: Choose) -> Sequence[str]:

@@ -33,7 +33,7 @@ _ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 #: This machine has no such family, or no loopback in it: nobody can squat there.
 _ABSENT = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT}
 
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -120,33 +120,33 @@ class Listener:
         try:
             found = judge(params, expected.state, expected.issuer, issuer_required=expected.issuer_required)
         except NotOursError:
-            return _page(400, "This is not the answer that this sign-in waits for.")
+            return page(400, "This is not the answer that this sign-in waits for.")
         if self._answer.done():
-            return _page(410, "This answer has been delivered before.")
+            return page(410, "This answer has been delivered before.")
         self._answer.set_result(found)
         # 303: the browser asks for a clean address, and code and state leave its bar and history (RFC 9700 §4.12).
-        return web.Response(status=303, headers={**_HEADERS, "Location": self._done_path})
+        return web.Response(status=303, headers={**HEADERS, "Location": self._done_path})
 
     def _refusal(self, request: web.BaseRequest) -> web.Response | None:
         """What no sign-in's answer looks like; none of it uses up the one shot (SEC-16, SEC-21)."""
         if not _from_loopback(request):
-            return _page(403, "Only this machine may answer.")
+            return page(403, "Only this machine may answer.")
         # An absolute-form target overrides `request.host`; both must be right.
         if request.headers.get("Host", "") not in self._hosts or request.host not in self._hosts:
-            return _page(400, "This is not the address of this sign-in.")
+            return page(400, "This is not the address of this sign-in.")
         if request.method != "GET":
-            return _page(405, "Only GET.", {"Allow": "GET"})
+            return page(405, "Only GET.", {"Allow": "GET"})
         if request.rel_url.raw_path not in {self._path, self._done_path}:
-            return _page(404, "There is nothing here.")
+            return page(404, "There is nothing here.")
         if any("prefetch" in request.headers.get(name, "").lower() for name in ("Sec-Purpose", "Purpose", "X-Moz")):
-            return _page(503, "Not for looking ahead.")
+            return page(503, "Not for looking ahead.")
         return None
 
     def _closing_page(self) -> web.Response:
         if not self._answer.done() or self._answer.cancelled():
-            return _page(404, "There is nothing here.")
+            return page(404, "There is nothing here.")
         self._page_seen.set()
-        return _page(200, _REFUSED if "error" in self._answer.result() else _DONE, {"Connection": "close"})
+        return page(200, _REFUSED if "error" in self._answer.result() else _DONE, {"Connection": "close"})
 
 
 def _bound(port: int) -> list[socket.socket]:
@@ -199,7 +199,7 @@ def _from_loopback(request: web.BaseRequest) -> bool:
         return False
 
 
-def _page(status: int, text: str, extra: Mapping[str, str] | None = None) -> web.Response:
+def page(status: int, text: str, extra: Mapping[str, str] | None = None) -> web.Response:
     body = f"<!doctype html><html lang=en><meta charset=utf-8><title>vaultd</title><p>{text}</p></html>\n"
-    headers = {**_HEADERS, **(extra or {})}
+    headers = {**HEADERS, **(extra or {})}
     return web.Response(status=status, text=body, content_type="text/html", headers=headers)

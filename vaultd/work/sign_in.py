@@ -1,8 +1,8 @@
 """A person signs in: the flow driven, its effects performed at a `Desk`, the grant settled as a credential.
 
-A desk is wherever the person sits: a terminal, later a panel's request. The loopback callback and a pasted line race
-for the redirect; a port that another program holds leaves the paste. What may be asked of a person without a browser
-is the desk's business, what is asked of the vendor is the flow's.
+A desk is wherever the person sits: a terminal, or a page (`work.pending_sign_ins`). The loopback callback and a pasted
+line race for the redirect; a port that another program holds leaves the paste. What may be asked of a person without a
+browser is the desk's business, what is asked of the vendor is the flow's.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Desk(Protocol):
         """The address to open, with the user code of a device flow; `listening`: the port the answer may come to."""
         ...
 
-    async def pasted(self) -> str | None:
-        """The next line the person gives; None once no more can come."""
+    async def pasted(self, awaited: AwaitRedirect) -> str | None:
+        """The next line the person gives for what is awaited; None once no more can come."""
         ...
 
     async def choose(self, effect: Choose) -> Sequence[str]: ...
@@ -82,15 +82,16 @@ class SignIns:
         self._clock = clock
         self._pending = 0
 
-    async def run(self, wish: Wish, desk: Desk) -> Credential:
-        """The settled credential. Raises what the flow raises, TimedOut, and PortTaken where no way in is left."""
+    async def run(self, wish: Wish, desk: Desk, *, state: str = "") -> Credential:
+        """The settled credential. `state`: what the vendor is to send back; made here where the caller need not know
+        it. Raises what the flow raises, TimedOut, and PortTaken where no way in is left."""
         if self._pending >= MAX_PENDING:
             raise TryLater(f"{MAX_PENDING} sign-ins are waiting for their person already; finish or end one of them")
         self._pending += 1
         try:
             async with _listening(wish, desk) as door:
                 performer = _Performer(wish, desk, door, self._send, self._clock)
-                flow = _flow(wish, self._clock)
+                flow = _flow(wish, self._clock, state or new_state())
                 grant = await race(drive(flow, performer.perform), self._deadline(wish, desk))
         finally:
             self._pending -= 1
@@ -161,7 +162,7 @@ class _Performer:
 
     async def _paste(self, effect: AwaitRedirect) -> Mapping[str, str]:
         """A line that is not ours changes nothing; the end of the input ends the paste and nothing else."""
-        while (line := await self._desk.pasted()) is not None:
+        while (line := await self._desk.pasted(effect)) is not None:
             if not line.strip():
                 continue
             try:
@@ -186,7 +187,11 @@ class _Performer:
         return self._wish.projects
 
 
-def _flow(wish: Wish, clock: Clock) -> Flow[Grant]:
+def new_state() -> str:
+    return secrets.token_urlsafe(RANDOM_BYTES)
+
+
+def _flow(wish: Wish, clock: Clock, state: str) -> Flow[Grant]:
     oauth = login_of(wish.provider)
     verifier = secrets.token_urlsafe(RANDOM_BYTES)
     if wish.way == "device":
@@ -196,7 +201,7 @@ def _flow(wish: Wish, clock: Clock) -> Flow[Grant]:
     return authcode.sign_in(
         wish.provider,
         redirect_uri=_redirect_uri(wish),
-        state=secrets.token_urlsafe(RANDOM_BYTES),
+        state=state,
         verifier=verifier,
         stamp=clock.now,
         listen=wish.way == "browser",
