@@ -8,7 +8,7 @@ from aiohttp import web
 
 from vaultd.catalog.manifest import FormatName
 from vaultd.house import House
-from vaultd.server import code_assist, guard, models, panel_files, status
+from vaultd.server import callbacks, code_assist, guard, models, panel_files, status
 from vaultd.server.codex import Backend
 from vaultd.server.guard import Handler, Rule, Shape, client_key, client_key_or_loopback, guarded
 from vaultd.server.management import app as management
@@ -66,6 +66,7 @@ def make_app(house: House, limits: Limits = LIMITS) -> web.Application:
     gate = Gate(house)
     management.mount(app, house, gate, limits)
     panel_files.mount(app, house, gate)
+    callbacks.mount(app, house)
     app.router.add_route("*", "/{path:(?s:.*)}", _unknown)  # a path may hold a line break
     return app
 
