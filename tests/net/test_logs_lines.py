@@ -53,7 +53,7 @@ def test_thr_29_nothing_breaks_the_line_or_the_terminal() -> None:
 SPEAKING = """
 import logging
 from vaultd.net import logs
-logs.set_up(debug=False)
+logs.set_up(logs.Gathered(), debug=False)
 logging.getLogger("vaultd.vault").error("not committed")
 print("and went on")
 """

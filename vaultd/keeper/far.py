@@ -44,7 +44,7 @@ _LOOK_SECONDS: Final = 0.5
 def keep(fd: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    logs.set_up(debug=False)
+    logs.set_up(logs.Gathered(), debug=False)
     # While the daemon lives it tells of every renewal; here only what it cannot know is said.
     logging.getLogger("vaultd").setLevel(logging.WARNING)
     logging.getLogger("vaultd.vault").setLevel(logging.INFO)  # a commit is told by whoever commits

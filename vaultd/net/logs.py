@@ -1,4 +1,5 @@
-"""How the log looks: one line per verb finished, `key=value`, on stderr (the journal) or in a file.
+"""How the log looks: one line per verb finished, `key=value`, on stderr (the journal) or in a file (`net.log_file`).
+The last of it stays in memory (`net.recent`).
 
 Fields come from an allow-list, so that nothing reaches the log because somebody passed it along (THR-27). Control and
 direction characters are escaped (THR-29). An exception shows its class and frames, never its message: a message may
@@ -13,7 +14,6 @@ import asyncio
 import datetime as dt
 import json
 import logging
-import logging.handlers
 import re
 import time
 import traceback
@@ -33,9 +33,6 @@ FIELDS: Final = (
     "file", "verb", "task", "dropped", "refused", "code", "who", "route", "what",
 )  # fmt: skip
 
-#: As much as CLIProxyAPI keeps in one file; five of them are a month of a busy household.
-_FILE_BYTES: Final = 10 * 1024 * 1024
-_FILES: Final = 5
 #: A value shorter than this is no secret of ours, and would blank ordinary words.
 _SECRET_MIN: Final = 12
 
@@ -72,17 +69,23 @@ class Line(logging.Formatter):
         given = record.__dict__
         line += "".join([f" {name}={_value(given[name])}" for name in FIELDS if given.get(name) is not None])
         if record.exc_info and record.exc_info[0]:
-            line += f" exception={record.exc_info[0].__name__} at={_frames(record.exc_info[2])}"
-        if not line.isprintable():  # asked of the whole first: a line is written for every request
-            line = "".join(_escaped(char) for char in line)
-        return self._scrubbed(line) if record.levelno >= logging.WARNING else line
+            line += f" exception={record.exc_info[0].__name__} at={frames(record.exc_info[2])}"
+        line = escaped(line)
+        return scrubbed(line, self._secrets) if record.levelno >= logging.WARNING else line
 
-    def _scrubbed(self, line: str) -> str:
-        for secret in self._secrets():
-            value = secret.reveal()
-            if len(value) >= _SECRET_MIN:
-                line = line.replace(value, "***")
-        return line
+
+def scrubbed(text: str, secrets: Secrets) -> str:
+    for secret in secrets():
+        value = secret.reveal()
+        if len(value) >= _SECRET_MIN:
+            text = text.replace(value, "***")
+    return text
+
+
+def escaped(text: str) -> str:
+    if text.isprintable():  # asked of the whole first: a line is written for every request
+        return text
+    return "".join(_escaped(char) for char in text)
 
 
 def _value(value: object) -> str:
@@ -95,19 +98,19 @@ def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode() if hidden else char
 
 
-def _frames(trace: TracebackType | None) -> str:
+def frames(trace: TracebackType | None) -> str:
     return ">".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(trace)[-6:])
 
 
 class Gathered(logging.StreamHandler[TextIO]):
-    """stderr, written to at most ten times a second: a line made and written for each request, one by one, would cost a
-    third of what relaying it does.
+    """A stream, stderr if not told another, written to at most ten times a second: a line made and written for each
+    request, one by one, would cost a third of what relaying it does.
 
     Warnings go out at once, with what was gathered before them; so does everything outside an event loop and at exit.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__(stream)
         self._records: list[logging.LogRecord] = []
         self._waiting: asyncio.AbstractEventLoop | None = None
 
@@ -143,20 +146,21 @@ class Gathered(logging.StreamHandler[TextIO]):
         super().close()
 
 
-def set_up(*, debug: bool, file: Path | None = None, secrets: Secrets = tuple) -> None:
-    """Sends the whole process's log one way. Called again on reload: the last call holds."""
+def set_up(
+    handler: logging.Handler, recent: logging.Handler | None = None, *, debug: bool, secrets: Secrets = tuple
+) -> None:
+    """Sends the whole process's log to `handler`, and to `recent`. Called again on reload: the last call holds."""
     # Facts that no line shows need not be gathered for each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler: logging.Handler = Gathered()
-    if file is not None:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handler = logging.handlers.RotatingFileHandler(file, maxBytes=_FILE_BYTES, backupCount=_FILES - 1)
     handler.setFormatter(Line(secrets))
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
-        old.close()
+        if old is not recent:
+            old.close()
     root.addHandler(handler)
+    if recent is not None:
+        root.addHandler(recent)
     # Other people's libraries log URLs and headers at lower levels.
     root.setLevel(logging.WARNING)
     logging.getLogger("vaultd").setLevel(logging.DEBUG if debug else logging.INFO)

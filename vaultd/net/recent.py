@@ -1,0 +1,76 @@
+"""The last of the log, in memory, for a page that shows it: there whether the log goes to a file or to the journal.
+
+A record costs one entry in a list of fixed length; it becomes text when somebody looks. Not so a warning, and whatever
+holds an exception: a traceback would keep alive what a request held.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from vaultd.net.logs import FIELDS, Secrets, escaped, frames, scrubbed
+
+#: A screenful at a time, a page shows the last hour of a household; as text they are half a megabyte.
+CAPACITY: Final = 2000
+
+
+class Said(msgspec.Struct, frozen=True):
+    """One line of the log in its parts. `at`: unix seconds."""
+
+    at: float
+    level: str
+    text: str
+    fields: dict[str, str | int]
+
+
+class Recent(logging.Handler):
+    """The last `CAPACITY` lines. `told` counts all there ever were: whoever watches knows by it what is new to him."""
+
+    def __init__(self, secrets: Secrets = tuple) -> None:
+        super().__init__()
+        self._secrets = secrets
+        self._numbers = itertools.count(1)
+        self._kept: deque[tuple[int, list[logging.LogRecord | Said]]] = deque(maxlen=CAPACITY)
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without the lock of `Handler.handle`: to append is one step, whichever thread does it."""
+        early = record.levelno >= logging.WARNING or record.exc_info
+        self._kept.append((next(self._numbers), [self._said(record) if early else record]))
+        return True
+
+    @property
+    def told(self) -> int:
+        return self._kept[-1][0] if self._kept else 0
+
+    def since(self, number: int, most: int = CAPACITY) -> list[Said]:
+        """The last `most` of those told after the one of this number, oldest first."""
+        kept = self._kept.copy()
+        fresh = [slot for told, slot in itertools.islice(reversed(kept), most) if told > number]
+        return [self._read(slot) for slot in reversed(fresh)]
+
+    def _read(self, slot: list[logging.LogRecord | Said]) -> Said:
+        found = slot[0]
+        if isinstance(found, logging.LogRecord):
+            found = slot[0] = self._said(found)
+        return found
+
+    def _said(self, record: logging.LogRecord) -> Said:
+        """What `net.logs.Line` would write. Searched for secrets whatever its level: this is not on anybody's way."""
+        try:
+            text = record.getMessage()
+        except Exception:  # noqa: BLE001 - as in logging itself: a bad line must not end the work it tells of
+            text = "a line that cannot be shown"
+        given = record.__dict__
+        found = {name: given[name] for name in FIELDS if given.get(name) is not None}
+        if record.exc_info and record.exc_info[0]:
+            found |= {"exception": record.exc_info[0].__name__, "frames": frames(record.exc_info[2])}
+        fields = {name: value if type(value) is int else self._clean(str(value)) for name, value in found.items()}
+        return Said(record.created, record.levelname.lower(), self._clean(text), fields)
+
+    def _clean(self, text: str) -> str:
+        return scrubbed(escaped(text), self._secrets)
