@@ -24,7 +24,7 @@ demo: $(BIN)/vaultd ## the whole job on a pretend vendor: sign in, seal, renew, 
 	$(BIN)/vaultd demo $(ARGS)
 
 test: $(VENV)/.dev ## all tests; what needs apt or npm is skipped with its reason
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, the layer law
 	$(BIN)/ruff check .

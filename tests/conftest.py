@@ -12,8 +12,10 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from lanes import Lanes, begins, place
 from shell import Daemon, Person
 
 SHARED = Path(os.environ.get("VAULTD_SHARED", Path(__file__).parents[2] / "shared"))
@@ -23,11 +25,16 @@ def pytest_configure(config: pytest.Config) -> None:
     # A key or a trap of the caller's environment must not reach a test.
     for name in ("VAULTD_ROOT_KEY", "VAULTD_CONFIG", "CREDENTIALS_DIRECTORY", "STATE_DIRECTORY", "RUNTIME_DIRECTORY"):
         os.environ.pop(name, None)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        config.add_cleanup(begins(config.option.basetemp))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
+    return Lanes(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The search for secrets comes last, when everything has been written."""
-    items.sort(key=lambda item: "test_canary" in item.nodeid)
+    items.sort(key=lambda item: place(item.nodeid))
 
 
 @pytest.fixture

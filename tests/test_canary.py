@@ -2,7 +2,7 @@
 
 THR-27, SEC-41. The search covers pytest's temporary tree (state folders, logs, sockets' folders, captured output) and
 the command lines of the daemons still running. It first has to find a word planted for it, so that a search that
-cannot find anything fails. Runs last (see `conftest.py`).
+cannot find anything fails. Runs last, and waits for all others (see `parts/lanes.py`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ import stat
 from pathlib import Path
 
 import pytest
+from lanes import everything_is_written
+
+#: The other process may have a test before it that is given 400 s.
+pytestmark = pytest.mark.timeout(500)
 
 WORD = b"CANARY"
 #: What stands where a planted file was sealed under its own name.
@@ -47,14 +51,18 @@ def search(folder: Path) -> set[Path]:
     return {p for p in files_below(folder) if holds_canary(p.read_bytes())}
 
 
-def test_thr_27_no_canary_in_anything_the_suite_wrote(tmp_path_factory: pytest.TempPathFactory) -> None:
-    base = tmp_path_factory.getbasetemp()
+@pytest.fixture(scope="module", autouse=True)
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return everything_is_written(tmp_path_factory.getbasetemp())
+
+
+def test_thr_27_no_canary_in_anything_the_suite_wrote(base: Path) -> None:
     bait = base / "bait.txt"
     bait.write_bytes(b"a log line with token=at-CANARY-123\n")
     coded = base / "bait64.txt"
     coded.write_bytes(base64.b64encode(b"Basic x:CANARY-123"))
-    notes = base / "planted.txt"
-    planted = {Path(line) for line in notes.read_text().splitlines()} if notes.exists() else set()
+    notes = [*base.glob("planted.txt"), *base.glob("*/planted.txt")]  # of each process
+    planted = {Path(line) for note in notes for line in note.read_text().splitlines()}
 
     found = search(base)
 
@@ -76,7 +84,5 @@ def test_thr_33_no_canary_in_any_command_line() -> None:
     assert not [line for line in lines if b"vaultd" in line and holds_canary(line) and b"bash" not in line]
 
 
-def test_no_core_file_was_left(tmp_path_factory: pytest.TempPathFactory) -> None:
-    assert not [
-        p for p in files_below(tmp_path_factory.getbasetemp()) if p.name == "core" or p.name.startswith("core.")
-    ]
+def test_no_core_file_was_left(base: Path) -> None:
+    assert not [p for p in files_below(base) if p.name == "core" or p.name.startswith("core.")]

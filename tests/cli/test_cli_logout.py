@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
+from ports import own_callbacks
 from shell import LONGEST, Daemon, Person
 from vendors import vendors
 
@@ -19,16 +18,8 @@ from vaultd.sandbox import Sandbox
 
 @pytest.fixture
 def sandbox(person: Person) -> Iterator[Sandbox]:
-    """On callback ports that nobody else on this machine wants."""
-    with vendors() as sandbox, socket.socket() as first, socket.socket() as second:
-        overlay: dict[str, Any] = sandbox.overlay()
-        for name, probe in (("codex", first), ("claude", second)):
-            probe.bind(("127.0.0.1", 0))
-            overlay[name].setdefault("oauth", {})["redirect"] = {"port": probe.getsockname()[1]}
-            sandbox.set(name, any_port=True)
-        first.close()
-        second.close()
-        person.configures(json.dumps({"providers": overlay}))
+    with vendors() as sandbox:
+        person.configures(json.dumps({"providers": own_callbacks(sandbox)}))
         yield sandbox
 
 

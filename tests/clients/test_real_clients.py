@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -22,17 +21,12 @@ from typing import NamedTuple
 
 import pytest
 from arrangements import ARRANGEMENTS, CONFIG
+from ports import free_port
 
 TOOLS = Path(os.environ.get("VAULTD_TOOLS", Path(__file__).parents[2] / ".tools"))
 CLIENTS = TOOLS / "clients"
 KEY = "sk-clients-CANARY-0123456789abcdef0123"
 SCRATCH = str(CLIENTS / "scratch")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:

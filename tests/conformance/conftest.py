@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ports import free_port
 from shell import Daemon, Person
 
 KEY = "sk-conformance-CANARY-0123456789abcdef"
@@ -58,9 +58,7 @@ def suite(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ca
             "PATH": os.environ["PATH"],
         }
     )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     person.configures(CONFIG.format(key=KEY, vendor=f"http://127.0.0.1:{port}"))
     with (tmp_path_factory.getbasetemp() / "planted.txt").open("a") as notes:
         notes.write(f"{person.config}\n")

@@ -20,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from ports import free_port
 from shell import Person
 
 from vaultd.house import House, build
@@ -57,20 +58,9 @@ async def made(home: Path) -> None:
 
 def moved(person: Person) -> None:
     """Ports of its own: nothing else on this machine is to be in the way of a test, nor the other way round."""
-    with free_ports(5) as (port, *callbacks):
-        logins = zip(("codex", "claude", "gemini", "iflow"), callbacks, strict=True)
-        overlay = {name: {"oauth": {"redirect": {"port": callback}}} for name, callback in logins}
-        person.configures(json.dumps({"port": port, "providers": overlay}))
-
-
-@contextmanager
-def free_ports(count: int) -> Iterator[list[int]]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    yield [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
+    logins = ("codex", "claude", "gemini", "iflow")
+    overlay = {name: {"oauth": {"redirect": {"port": free_port()}}} for name in logins}
+    person.configures(json.dumps({"port": free_port(), "providers": overlay}))
 
 
 def config_of(person: Person) -> dict[str, Any]:

@@ -26,7 +26,6 @@ from homes import (
     configured,
     dead,
     environment,
-    free_ports,
     inside,
     listening,
     login,
@@ -35,6 +34,7 @@ from homes import (
     overlaid,
     signed_in,
 )
+from ports import free_port
 from shell import Person
 
 from vaultd.house import House
@@ -360,8 +360,7 @@ def another_program_has_the_callback_port(person: Person) -> Iterator[None]:
 
 @fault("proxy-unreachable")
 def nobody_is_at_the_proxy(person: Person) -> None:
-    with free_ports(1) as (port,):
-        configured(person, proxy_url=f"http://ann:CANARY@127.0.0.1:{port}")
+    configured(person, proxy_url=f"http://ann:CANARY@127.0.0.1:{free_port()}")
 
 
 @fault("certificate-unreadable")

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from desk import login
-from homes import certificate, config_of, configured, free_ports, inside, overlaid, signed_in
+from homes import certificate, config_of, configured, inside, overlaid, signed_in
+from ports import free_port
 from shell import LONGEST, Daemon, Person
 from vendors import vendors
 
@@ -164,9 +165,9 @@ def test_a_logins_own_proxy_that_is_gone_is_named_with_the_command_that_changes_
 ) -> None:
     signs_in(person, sandbox, "codex")
     serves(person)
-    with free_ports(1) as (port,):
-        assert person.types("credentials", "set", CODEX, "--proxy", stdin=f"socks5://127.0.0.1:{port}").code == 0
-        action = found(person)["proxy-unreachable"]["action"]
+    proxy = f"socks5://127.0.0.1:{free_port()}"
+    assert person.types("credentials", "set", CODEX, "--proxy", stdin=proxy).code == 0
+    action = found(person)["proxy-unreachable"]["action"]
     assert action == f"start the proxy, or: vaultd credentials set {CODEX} --proxy"
     assert person.types(*action.partition("vaultd ")[2].split(), stdin="").code == 0
     assert found(person) == {}
@@ -209,8 +210,7 @@ def test_a_bad_edit_and_one_that_needs_a_restart(person: Person, sandbox: Sandbo
     daemon.says("acme.yaml")
     assert set(found(person)) == {"manifest-invalid"}
     manifest.unlink()
-    with free_ports(1) as (port,):
-        configured(person, port=port)
+    configured(person, port=free_port())
     daemon.says("port changed: restart vaultd")
     assert set(found(person)) == {"config-restart"}
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from vaultd.effects import AwaitRedirect
 from vaultd.errors import PortTaken
@@ -18,13 +19,6 @@ from vaultd.net.loopback import Listener
 STATE = "right" + "s" * 38
 PATH = "/auth/callback"
 RIGHT = f"{PATH}?code=CANARY-code&state={STATE}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def has_ipv6() -> bool:

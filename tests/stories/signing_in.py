@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from ports import free_port
 
 from vaultd.sandbox import Sandbox
 
 CODE_VENDORS = ("codex", "claude", "gemini", "iflow")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def follow(url: str) -> str:

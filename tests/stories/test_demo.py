@@ -15,6 +15,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from ports import free_port
 
 VENDORS = ("codex", "claude", "gemini", "qwen", "iflow")
 
@@ -23,12 +24,6 @@ VENDORS = ("codex", "claude", "gemini", "qwen", "iflow")
 def env(home: dict[str, str]) -> dict[str, str]:
     """The demo makes its folder in TMPDIR; a short one, for a unix socket's path has at most 107 bytes."""
     return {**home, "TMPDIR": home["XDG_RUNTIME_DIR"]}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from ports import own_callbacks
 
 from vaultd.sandbox import Sandbox
 from vaultd.sandbox.records import mask
@@ -100,7 +101,7 @@ async def town(home: dict[str, str], planted: Callable[[Path], Path]) -> AsyncIt
         http = await stack.enter_async_context(aiohttp.ClientSession())
         config = planted(Path(home["XDG_CONFIG_HOME"]) / "vaultd" / "config.yaml")
         config.parent.mkdir(parents=True, mode=0o700)
-        config.write_text(json.dumps({"api-keys": [KEY], "providers": sandbox.overlay()}))
+        config.write_text(json.dumps({"api-keys": [KEY], "providers": own_callbacks(sandbox)}))
         config.chmod(0o600)
         town = Town(home, sandbox, http)
         yield town

@@ -13,6 +13,7 @@ import anthropic
 import openai
 import pytest
 from google import genai
+from ports import own_callbacks
 from shell import Daemon, Person
 from vendors import vendors
 
@@ -53,7 +54,7 @@ def served(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     }
     person = Person(env)
     config = {
-        "providers": sandbox.overlay(),
+        "providers": own_callbacks(sandbox),
         "openai-compatibility": [
             {
                 "name": "invented",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
+from ports import free_port, own_callbacks
 
 from vaultd.sandbox import Sandbox
 
@@ -74,7 +74,7 @@ def config_of(home: dict[str, str]) -> Path:
 
 def configure(config: Path, sandbox: Sandbox) -> None:
     config.parent.mkdir(parents=True, mode=0o700)
-    config.write_text(json.dumps({"api-keys": [KEY], "providers": sandbox.overlay()}))
+    config.write_text(json.dumps({"api-keys": [KEY], "providers": own_callbacks(sandbox)}))
     config.chmod(0o600)
 
 
@@ -97,9 +97,7 @@ async def sign_in(env: dict[str, str], person: aiohttp.ClientSession) -> None:
 
 
 async def serve(env: dict[str, str], person: aiohttp.ClientSession, stack: AsyncExitStack) -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = await run(env, "serve", "--port", str(port))
     stack.push_async_callback(process.wait)
     stack.callback(process.terminate)

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import aiohttp
 import pytest
 from desk import HandClock, open_vault
+from ports import own_callbacks
 
 from vaultd.catalog.load import load, shipped_folder
 from vaultd.catalog.manifest import Provider
@@ -89,11 +90,8 @@ class Office:
         return await self.client.send(effect)
 
     def provider(self, name: str) -> Provider:
-        overlay = self.sandbox.overlay()
-        if name in {"codex", "claude", "gemini", "iflow"}:
-            self.sandbox.set(name, any_port=True)
-            overlay[name].setdefault("oauth", {})["redirect"] = {"port": free_port()}
-        return load(shipped_folder(), None, Config(providers=overlay), "a test").provider(name)
+        overlaid = Config(providers=own_callbacks(self.sandbox))
+        return load(shipped_folder(), None, overlaid, "a test").provider(name)
 
     async def sign_in(self, wish: Wish, person: Person) -> Credential:
         return await race(self.sign_ins.run(wish, person), self._act(person))
@@ -102,13 +100,6 @@ class Office:
         await person.does(person, (await person.shown).url)
         await asyncio.Event().wait()
         raise AssertionError
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def port_of(provider: Provider) -> int:
