@@ -32,6 +32,13 @@ def _process(inode: str) -> str:
     """The process that has the socket open; other users' cannot be looked into."""
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if any(str(fd.readlink()) == f"socket:[{inode}]" for fd in (process / "fd").iterdir()):
+            if any(_leads_to(fd, inode) for fd in (process / "fd").iterdir()):
                 return f"pid {process.name} ({(process / 'comm').read_text().strip()})"
     return ""
+
+
+def _leads_to(fd: Path, inode: str) -> bool:
+    try:
+        return str(fd.readlink()) == f"socket:[{inode}]"
+    except OSError:
+        return False  # closed since it was listed; the next may be the one
