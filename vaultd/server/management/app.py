@@ -34,8 +34,9 @@ _HEADERS: Final = web.RequestKey("management-headers", dict)
 #: sign-in, and `api-key` and `value` are keys.
 _NAMES: Final = frozenset({"id", "name", "credential", "model", "provider"})
 
+#: What a database and a browser both hold exactly (RFC 8259 §6), in decimal digits.
+INTEGER_MOST: Final = 10**15 - 1
 _KINDS: Final[Mapping[str, re.Pattern[str]]] = {
-    # What a database and a browser both hold exactly (RFC 8259 §6).
     "integer": re.compile(r"-?\d{1,15}", re.ASCII),
     "number": re.compile(r"-?\d{1,15}(\.\d{1,9})?", re.ASCII),
     "boolean": re.compile(r"(1|true|yes|on|0|false|no|off|)", re.IGNORECASE),

@@ -13,7 +13,7 @@ from vaultd.house import House
 from vaultd.pool import explain
 from vaultd.pool.state import Member
 from vaultd.server.management.gate import scheme
-from vaultd.server.management.route import Call, Route
+from vaultd.server.management.route import Call, Reply, Route
 from vaultd.verbs import doctor as examined
 from vaultd.verbs import status as seen
 from vaultd.wire.refusal import Refusal
@@ -212,6 +212,12 @@ def _server(member: Member, rows: Mapping[str, explain.Standing]) -> Server:
     return Server(member.id, member.provider.id, own.state, own.reason, until)
 
 
+async def openapi(_call: Call) -> Reply:
+    from vaultd.server.management.openapi import page  # noqa: PLC0415 - it describes every route, this one too
+
+    return Reply(page())
+
+
 ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/about", about, "Which vaultd this is, and how it is reached.", "overview", answers=About),
     Route(
@@ -222,4 +228,5 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(
         "GET", "/models", models, "Every model that can be asked for, and who serves it.", "overview", answers=Models
     ),
+    Route("GET", "/openapi.json", openapi, "This API, as OpenAPI 3.1.", "overview", answers=dict[str, Any]),
 )

@@ -1,0 +1,148 @@
+"""Writes `docs/management-api.md` from the routes, so that none is described twice: `make docs`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from vaultd.server.management.bans import BAN, BUDGET, WRONG
+from vaultd.server.management.openapi import ALWAYS, WITH_BODY, document, plain_path
+from vaultd.server.management.route import Route
+from vaultd.server.management.table import BASE, ROUTES
+
+PAGE: Final = Path("docs/management-api.md")
+
+#: A shape that takes more is in `openapi.json` alone: a table is read at a glance.
+_LONGEST: Final = 160
+
+_BAN_MINUTES: Final = int(BAN // 60)
+
+_HEAD: Final = f"""\
+# Management API
+
+<!-- Generated from vaultd/server/management by `make docs`; edit there. -->
+
+Everything the panel does, for programs. Routes marked *theirs* are CLIProxyAPI's, with its bodies, answers and error
+texts, so that what was written for it works here. The daemon serves this same list as OpenAPI 3.1 under
+`{BASE}/openapi.json`.
+
+## Coming in
+
+The API is off until there is a key: `remote-management.secret-key` in the configuration, or `MANAGEMENT_PASSWORD` in
+the daemon's environment. Until then every route here, and the panel, answers 404. A key written plainly is replaced by
+its bcrypt hash at the next start or reload; comments stay. bcrypt looks at 72 bytes, so no longer key is accepted.
+
+```sh
+curl -H 'Authorization: Bearer KEY' http://127.0.0.1:8317{BASE}/status
+curl -H 'X-Management-Key: KEY' http://127.0.0.1:8317{BASE}/auth-files
+curl -H 'X-Management-Key: KEY' -H 'Content-Type: application/json' -X PUT \\
+  -d '{{"value": true}}' http://127.0.0.1:8317{BASE}/debug
+curl --unix-socket "$XDG_RUNTIME_DIR/vaultd/admin.sock" http://localhost{BASE}/status
+```
+
+- **Where from.** From this machine with the key; from elsewhere only with `remote-management.allow-remote: true`, or
+  with `MANAGEMENT_PASSWORD` set. *This machine* is a loopback peer without a forwarding header, however that header
+  reads; behind a proxy listed in `trusted-proxies` the peer is the right-most hop that is none of them. No route
+  changes `allow-remote` or `secret-key`.
+- **The admin socket** has the same routes and asks no key: its file's mode has decided.
+- **Wrong keys.** After {WRONG} wrong keys (missing ones do not count) a peer is refused for {_BAN_MINUTES} minutes with
+  403 and `Retry-After`; of IPv6 a /64 is one peer. All peers together may try {BUDGET} unknown keys a minute (429). Neither
+  concerns this machine, nor the admin socket.
+- **Names and pages.** The `Host` must be a loopback name, the listen address, or in `allowed-hosts`. A request from a
+  page of another origin is refused with 403 unless `remote-management.allowed-origins` has exactly that origin; only
+  then are there CORS headers, and never for credentials.
+- **Bodies** are JSON, declared as such, unless the table says otherwise; others get 415.
+- **Secrets** are masked. `?reveal=1` shows them to this machine and to the admin socket, where a route knows it.
+- **Changes** leave one line in the log, by `vaultd.audit`: who, route, status, and the names of things; no value.
+
+A refusal is `{{"error": "…"}}`, often with a `message`. Beside what a row lists, any route may answer:
+
+"""
+
+
+def page() -> str:
+    return "\n".join([_HEAD + "\n".join(_common()), "", *_tables()]) + "\n"
+
+
+def _common() -> Iterator[str]:
+    yield "| status | |"
+    yield "|---|---|"
+    for status, means in sorted((ALWAYS | WITH_BODY).items()):
+        yield f"| {status} | {means} |"
+
+
+def _tables() -> Iterator[str]:
+    schemas = document()["components"]["schemas"]
+    paths = document()["paths"]
+    for group in dict.fromkeys(route.group for route in ROUTES):
+        yield f"## {group[0].upper()}{group[1:]}"
+        yield ""
+        yield "| route | | in | out | also |"
+        yield "|---|---|---|---|---|"
+        for route in ROUTES:
+            if route.group == group:
+                yield _row(route, paths[plain_path(route)][route.method.lower()], schemas)
+        yield ""
+
+
+def _row(route: Route, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
+    whose = "theirs" if route.theirs else "ours"
+    also = "; ".join(f"{status}: {means.rstrip('.')}" for status, means in sorted(route.also.items()))
+    cells = [f"`{route.method} {plain_path(route)}`<br>{route.says}", whose]
+    cells += [_in(route, operation, schemas), _out(route, operation, schemas), also]
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _in(route: Route, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
+    said = [f"`?{query.name}=`" + ("" if query.required else " (optional)") for query in route.query]
+    if route.body is bytes:
+        said += [", ".join(route.takes)]
+    elif route.body is not None:
+        schema = next(iter(operation["requestBody"]["content"].values()))["schema"]
+        said += [f"`{_short(schema, schemas)}`"]
+    return "<br>".join(said) or "–"
+
+
+def _out(route: Route, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
+    if route.gives != "application/json":
+        return route.gives
+    return f"`{_short(operation['responses']['200']['content']['application/json']['schema'], schemas)}`"
+
+
+def _short(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
+    """The shape at a glance: as deep as there is room for."""
+    for depth in (4, 3, 2, 1):
+        if len(shape := _shape(schema, schemas, depth)) <= _LONGEST:
+            return shape
+    return "{…}"
+
+
+def _shape(schema: dict[str, Any], schemas: dict[str, Any], depth: int) -> str:
+    if "$ref" in schema:
+        schema = schemas[schema["$ref"].rpartition("/")[2]]
+    for union in ("anyOf", "oneOf"):
+        if union in schema:
+            return " or ".join(dict.fromkeys(_shape(one, schemas, depth) for one in schema[union]))
+    match schema.get("type"):
+        case "object" if "properties" in schema:
+            if depth == 0:
+                return "{…}"
+            members = schema["properties"].items()
+            return "{" + ", ".join(_member(name, one, schemas, depth - 1) for name, one in members) + "}"
+        case "object":
+            return "{…}"
+        case "array":
+            return f"[{_shape(schema.get('items', {}), schemas, depth)}]"
+    if "enum" in schema:
+        return " or ".join(f'"{one}"' if isinstance(one, str) else str(one) for one in schema["enum"])
+    return str(schema.get("type", "any"))
+
+
+def _member(name: str, schema: dict[str, Any], schemas: dict[str, Any], depth: int) -> str:
+    said = _shape(schema, schemas, depth)
+    return name if said in {"string", "integer", "number", "boolean", "any", "null"} else f"{name}: {said}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
