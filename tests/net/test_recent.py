@@ -22,7 +22,7 @@ def test_a_line_comes_in_its_parts() -> None:
     recent = Recent()
     recent.handle(record("%s renewed", "it was", created=7.5, credential="codex-a", expires_in=3600))
     (said,) = recent.since(0)
-    assert (said.at, said.level, said.text) == (7.5, "info", "it was renewed")
+    assert (said.at, said.level, said.text) == ("1970-01-01T00:00:07.500Z", "info", "it was renewed")
     assert said.fields == {"credential": "codex-a", "expires_in": 3600}
 
 

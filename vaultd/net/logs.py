@@ -64,14 +64,17 @@ class Line(logging.Formatter):
         self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
-        at = dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds")
-        line = f"{at[:-6]}Z {record.levelname.lower()} {record.getMessage()}"
+        line = f"{moment(record)} {record.levelname.lower()} {record.getMessage()}"
         given = record.__dict__
         line += "".join([f" {name}={_value(given[name])}" for name in FIELDS if given.get(name) is not None])
         if record.exc_info and record.exc_info[0]:
             line += f" exception={record.exc_info[0].__name__} at={frames(record.exc_info[2])}"
         line = escaped(line)
         return scrubbed(line, self._secrets) if record.levelno >= logging.WARNING else line
+
+
+def moment(record: logging.LogRecord) -> str:
+    return f"{dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def scrubbed(text: str, secrets: Secrets) -> str:

@@ -13,16 +13,16 @@ from typing import Final
 
 import msgspec
 
-from vaultd.net.logs import FIELDS, Secrets, escaped, frames, scrubbed
+from vaultd.net.logs import FIELDS, Secrets, escaped, frames, moment, scrubbed
 
 #: A screenful at a time, a page shows the last hour of a household; as text they are half a megabyte.
 CAPACITY: Final = 2000
 
 
 class Said(msgspec.Struct, frozen=True):
-    """One line of the log in its parts. `at`: unix seconds."""
+    """One line of the log in its parts. `at`: RFC 3339, in UTC."""
 
-    at: float
+    at: str
     level: str
     text: str
     fields: dict[str, str | int]
@@ -70,7 +70,7 @@ class Recent(logging.Handler):
         if record.exc_info and record.exc_info[0]:
             found |= {"exception": record.exc_info[0].__name__, "frames": frames(record.exc_info[2])}
         fields = {name: value if type(value) is int else self._clean(str(value)) for name, value in found.items()}
-        return Said(record.created, record.levelname.lower(), self._clean(text), fields)
+        return Said(moment(record), record.levelname.lower(), self._clean(text), fields)
 
     def _clean(self, text: str) -> str:
         return scrubbed(escaped(text), self._secrets)

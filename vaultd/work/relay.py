@@ -127,6 +127,10 @@ class Relay:
             self._drain = self._tasks.start("drain", self._end_streams())
         return silence
 
+    async def close(self) -> None:
+        """For a relay that ends before its house does."""
+        await self._tasks.close()
+
     async def _end_streams(self) -> None:
         await self._house.draining.wait()
         await self._house.clock.sleep(GRACE)
