@@ -6,9 +6,10 @@ import { ErrorNote, Skeleton } from "./ui.js";
 /**
  * columns: [{key, label, render?(row), align?: "end", title?: bool, narrow?: bool, hideLabel?: bool}]; `title` marks the cell
  * that heads the card at phone width. `onRow(row)` makes rows openable by pointer and, by the button in the title cell, by
- * keyboard. `state`: what `useGet` gave, to show loading and errors in place.
+ * keyboard. `state`: what `useGet` gave, to show loading and errors in place. `flow`: at phone width a row is its title and
+ * then all else in lines of small print, for rows that are many and speak for themselves.
  */
-export function Table({ columns, rows, rowKey = (row) => row.id, caption, empty, onRow, openLabel, state, selected }) {
+export function Table({ columns, rows, rowKey = (row) => row.id, caption, empty, onRow, openLabel, state, selected, flow }) {
   if (!rows && state?.error) return html`<${ErrorNote} error=${state.error} retry=${state.reload} />`;
   if (!rows) return html`<${Skeleton} rows=${4} kind="row" />`;
   if (!rows.length) return empty ?? null;
@@ -17,7 +18,7 @@ export function Table({ columns, rows, rowKey = (row) => row.id, caption, empty,
     if (!event.target.closest("a, button, input, select, label") && !String(getSelection())) onRow(row);
   };
   return html`<div class="table-frame" tabindex="0" role="region" aria-label=${caption}>
-    <table class=${onRow ? "table openable" : "table"}>
+    <table class=${["table", onRow && "openable", flow && "flow"].filter(Boolean).join(" ")}>
       <caption class="unseen">${caption}</caption>
       <thead><tr>${columns.map((column) => html`<th key=${column.key} scope="col" class=${classes(column)}>
         ${column.hideLabel ? html`<span class="unseen">${column.label}</span>` : column.label}</th>`)}</tr></thead>

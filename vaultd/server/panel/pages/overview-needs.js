@@ -1,0 +1,65 @@
+// What needs a person: what `vaultd doctor` finds, the worst first, each with its one next action: a place in this panel where
+// there is one, else the command to take along.
+import { html } from "../view.js";
+import { t } from "../i18n.js";
+import { Badge, Button, Card, CopyButton, Empty, ErrorNote, Icon, Skeleton } from "../ui.js";
+
+/** What the panel itself can do about a finding: where to go and what the button says. */
+function cure(finding, credentials) {
+  const named = credentials.find((row) => row.id === finding.subject);
+  if (finding.code === "sign-in-required" || finding.code.startsWith("sign-in"))
+    return { href: `#/credentials?${new URLSearchParams({ sign_in: named?.provider ?? "", id: finding.subject })}`, word: t("needs.sign_in") };
+  if (named) return { href: `#/credentials?${new URLSearchParams({ id: named.id })}`, word: t("needs.look") };
+  if (finding.check === "config" || finding.check === "warnings") return { href: "#/settings", word: t("needs.settings") };
+  return null;
+}
+
+export function Needs({ doctor, status }) {
+  if (!doctor.data)
+    return doctor.error
+      ? html`<${ErrorNote} error=${doctor.error} retry=${doctor.reload} />`
+      : html`<${Card} title=${t("needs.title")}><${Skeleton} rows=${2} kind="row" /><//>`;
+  const credentials = status.data?.credentials ?? [];
+  const found = doctor.data.checks.filter((check) => check.state !== "ok");
+  const failing = found.filter((check) => check.state === "fail");
+  const rest = found.filter((check) => check.state !== "fail");
+  const list = (rows) => rows.map((row) => html`<${Finding} key=${row.code + row.subject} finding=${row} credentials=${credentials} />`);
+  if (status.data && !credentials.length)
+    return html`<${Card} title=${t("needs.title")}>
+      <${Empty} icon="credentials" title=${t("needs.first.title")} action=${html`<${Button} kind="primary" icon="add" href="#/credentials?sign_in=">${t("needs.first.do")}<//>`}>
+        ${t("needs.first.text")}<//>
+      ${failing.length > 0 && html`<ul class="findings">${list(failing)}</ul>`}
+    <//>`;
+  if (!failing.length)
+    return html`<${Card} class="well">
+      <div class="well-line"><${Icon} name="check" size=${20} /><div><h2>${t("needs.none")}</h2><p class="muted">${t("needs.none.text", { n: doctor.data.checks.length })}</p></div></div>
+      <${Rest} rows=${rest} list=${list} />
+    <//>`;
+  return html`<${Card} title=${t("needs.title")} class="needs" actions=${html`<${Badge} tone="bad">${t("needs.count", { n: failing.length })}<//>`}>
+    <ul class="findings">${list(failing)}</ul>
+    <${Rest} rows=${rest} list=${list} />
+  <//>`;
+}
+
+function Rest({ rows, list }) {
+  if (!rows.length) return null;
+  return html`<details class="rest"><summary>${t("needs.rest", { n: rows.length })}</summary><ul class="findings">${list(rows)}</ul></details>`;
+}
+
+function Finding({ finding, credentials }) {
+  const next = cure(finding, credentials);
+  const tone = finding.state === "fail" ? "bad" : "warn";
+  // A command is taken along; a sentence is not.
+  const command = /^(vaultd|chmod|chown|systemctl) /.test(finding.action) && !finding.action.includes(", ") ? finding.action : "";
+  const subject = finding.subject && !finding.says.includes(finding.subject.split("/").pop()) ? finding.subject : "";
+  return html`<li class=${`finding ${tone}`}>
+    <${Icon} name=${tone === "bad" ? "alert" : "info"} />
+    <div class="finding-words">
+      <p class="finding-says">${subject && html`<b>${subject}</b> · `}${finding.says}</p>
+      ${command
+        ? html`<p class="finding-action"><code>${command}</code><${CopyButton} text=${command} /></p>`
+        : html`<p class="muted">${finding.action}</p>`}
+    </div>
+    ${next && html`<${Button} kind=${tone === "bad" ? "primary" : "plain"} small href=${next.href}>${next.word}<//>`}
+  </li>`;
+}
