@@ -121,6 +121,34 @@ class Alerts(_Section, frozen=True, kw_only=True):
     ] = ""
 
 
+class UsageBook(_Section, frozen=True, kw_only=True):
+    detail_days: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="How long each single request is kept, without its content: as long as anybody looks for one "
+            "of them. At most 500,000, the last. 0 keeps none.",
+        ),
+    ] = 30
+    total_days: Annotated[
+        float,
+        Meta(
+            ge=1,
+            description="How long the sums of each hour are kept: a year and a month, to compare a month with that of "
+            "last year. Hours and days are those of the daemon's time zone.",
+        ),
+    ] = 400
+    prices_file: Annotated[
+        str,
+        Meta(
+            description="What a million tokens cost, by model, in YAML: `currency: USD`, and below `models` lines like "
+            '`"claude-sonnet-4-5*": {input: 3, output: 15, cached: 0.3, cache-write: 3.75, reasoning: 15}`. The first '
+            "pattern that fits counts; `provider://` before it binds it to one provider. Costs are worked out when "
+            "asked, so another price changes what the past is told to have cost. Empty: no costs."
+        ),
+    ] = ""
+
+
 class Alias(_Section, frozen=True, kw_only=True):
     name: Annotated[str, Meta(min_length=1, description="The vendor's name of the model.")]
     alias: Annotated[str, Meta(description="The name clients use. Empty: the same.")] = ""
@@ -251,6 +279,7 @@ class Config(_Section, frozen=True, kw_only=True):
     remote_management: Annotated[RemoteManagement, Meta(description="The management API.")] = RemoteManagement()
     alerts: Annotated[Alerts, Meta(description="Who is told of faults without asking.")] = Alerts()
     usage_statistics_enabled: Annotated[bool, Meta(description="`false` collects nothing.")] = True
+    usage: Annotated[UsageBook, Meta(description="What was used, by request and by hour.")] = UsageBook()
     debug: Annotated[bool, Meta(description="More log lines; never a body or a secret.")] = False
     logging_to_file: Annotated[bool, Meta(description="Log to a file; otherwise to the journal or stderr.")] = False
     request_log: Annotated[bool, Meta(description="Accepted and reported: vaultd writes no bodies.")] = False

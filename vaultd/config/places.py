@@ -26,6 +26,8 @@ class Places:
     auth_dir: Path
     providers_dir: Path
     key_file: Path
+    #: None where no prices are configured.
+    prices_file: Path | None
     #: Most particular first. A daemon makes the first; a command tries those that exist.
     admin_sockets: tuple[Path, ...]
     #: For what the credentials' folder does not take, best first: a disk outlives a restart of the machine, and the
@@ -58,6 +60,7 @@ def find(env: Mapping[str, str], config_option: str | None, config: Config | Non
         auth_dir=place(settings.auth_dir, state / "auth"),
         providers_dir=place(settings.providers_dir, folder / "providers"),
         key_file=place(settings.vault.key_file, folder / "root.key"),
+        prices_file=place(settings.usage.prices_file, folder) if settings.usage.prices_file else None,
         admin_sockets=tuple(sockets),
         emergency=(state / "emergency", *(folder / "emergency" for folder in runtimes[:1])),
     )

@@ -23,6 +23,7 @@ from vaultd.house import House
 from vaultd.server.slow import LIMITS, Limits, body_deadline
 from vaultd.wire.formats import FORMATS
 from vaultd.wire.refusal import Refusal
+from vaultd.work.story import CLIENT_GONE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Rule = Callable[[House, web.Request], None]
@@ -37,8 +38,6 @@ PROVIDER: Final = web.RequestKey("provider", str)
 #: Set once a request has become a socket: what is asked on it is counted there, one by one.
 SOCKET: Final = web.RequestKey("socket", bool)
 
-#: nginx's status for a client that hung up before its answer; only the metrics see it.
-CLIENT_GONE: Final = 499
 _WILDCARD: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 -- compared with, not bound
 #: Only a forwarder of requests writes these: with one of them a loopback peer is not the client.
 _FORWARDING: Final = ("Forwarded", "X-Real-IP")

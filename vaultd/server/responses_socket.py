@@ -21,7 +21,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from vaultd.errors import VaultdError
 from vaultd.house import House
 from vaultd.server.bodies import BODY_LIMIT
-from vaultd.server.guard import CLIENT_GONE, SOCKET, client_key, own_origin
+from vaultd.server.guard import SOCKET, client_key, own_origin
 from vaultd.server.relay import Desk, story_of
 from vaultd.server.slow import Limits
 from vaultd.wire import fault
@@ -30,7 +30,7 @@ from vaultd.wire.openai_responses import socket as grammar
 from vaultd.wire.openai_responses.socket import Create, Telling
 from vaultd.wire.refusal import Refusal
 from vaultd.work.ask import Ask
-from vaultd.work.story import Story
+from vaultd.work.story import CLIENT_GONE, Story
 from vaultd.work.tasks import Tasks
 
 _log = logging.getLogger("vaultd.server")

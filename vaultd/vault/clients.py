@@ -110,6 +110,12 @@ class ClientKeys:
         same = hmac.compare_digest(stored, digest)
         return key if same and key is not None and key.enabled else None
 
+    def id_of(self, value: str) -> str:
+        """How a key is called that another program shows in clear: as it is here, or would be in `api-keys`."""
+        digest = self._digest(value)
+        _, key = self._by_digest.get(digest, _NOBODY)
+        return key.id if key is not None else f"config-{digest.hex()[:8]}"
+
     def list(self) -> list[ClientKey]:
         return sorted((self._issued | self._configured).values(), key=lambda key: (key.source, key.created_at, key.id))
 

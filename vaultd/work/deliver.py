@@ -21,6 +21,7 @@ from vaultd.work.deadline import Deadline
 from vaultd.work.headers import towards_client
 from vaultd.work.pump import Pump, Sink, usage_of
 from vaultd.work.silence import Silence
+from vaultd.work.story import Story
 
 #: What a stream that is put together may hold. A token comes in an event of some 250 bytes, and the longest answers
 #: have 128,000 of them and (Responses) are repeated at their end.
@@ -80,9 +81,10 @@ async def folded(ready: Ready, idle: float) -> bytes:
 
 
 async def streamed(
-    ready: Ready, face: Face, client: Client, silence: Silence | None, idle: float
-) -> tuple[Refusal | None, Usage | None]:
-    """To the client as it comes. Returns why it was broken off, and the tokens stated."""
+    ready: Ready, face: Face, client: Client, silence: Silence | None, idle: float, story: Story
+) -> Refusal | None:
+    """To the client as it comes. Returns why it was broken off. The tokens that were stated are told to `story`, also
+    where the client hangs up: some vendors state those of the question before they answer it."""
     answer = ready.answer
     headers = towards_client(answer.headers.items())
     plain = is_stream(answer) and "content-encoding" not in headers
@@ -98,11 +100,14 @@ async def streamed(
         silence.flowing(answer)
     if plain and silence is not None:
         pump = Pump(face, answer, ready.errand.changes, silence)
-        return await pump.run(ready.first, client), pump.usage()
+        try:
+            return await pump.run(ready.first, client)
+        finally:
+            story.usage = pump.usage()
     if silence is not None:
         silence.stop()  # `read_within` has a limit of its own
     changes = () if "content-encoding" in headers else ready.errand.changes
-    return await _passed(answer, ready.first, client, changes, idle), None
+    return await _passed(answer, ready.first, client, changes, idle)
 
 
 async def _passed(

@@ -98,6 +98,15 @@ class Metrics:
             ["format", "field"],
             registry=registry,
         )
+        self._tokens = Counter(
+            "vaultd_tokens",
+            "Tokens as the vendors count them; input holds cached and written, output holds reasoning.",
+            ["provider", "kind"],
+            registry=registry,
+        )
+        self._usage_dropped = Counter(
+            "vaultd_usage_dropped", "Requests that usage could not count, for no disk took them.", registry=registry
+        )
         self._dropped_known: set[tuple[str, str]] = set()
         build = Gauge("vaultd_build_info", "1, with the version.", ["version"], registry=registry)
         build.labels(__version__).set(1)
@@ -136,6 +145,13 @@ class Metrics:
                 key = (fmt, "other")
             self._dropped_known.add(key)
             self._dropped.labels(*key).inc()
+
+    def tokens(self, provider: str, kind: str, count: int) -> None:
+        """Told twice a second by the thread that writes usage down, not for each request."""
+        self._tokens.labels(provider, kind).inc(count)
+
+    def usage_dropped(self, count: int) -> None:
+        self._usage_dropped.inc(count)
 
     def renewal(self, provider: str, outcome: str) -> None:
         self._renewals.labels(provider, outcome).inc()

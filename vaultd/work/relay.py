@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from vaultd.errors import VaultdError
 from vaultd.net.logs import Told
 from vaultd.pool.state import OK
 from vaultd.wire.formats import FORMATS, Face
@@ -28,7 +29,7 @@ from vaultd.work.plan import Candidate
 from vaultd.work.pump import usage_of
 from vaultd.work.session import session_of
 from vaultd.work.silence import Silence
-from vaultd.work.story import Story, Vain
+from vaultd.work.story import CLIENT_GONE, Story, Vain
 from vaultd.work.tasks import Tasks
 from vaultd.work.telling import Telling
 from vaultd.work.translate import Translated, Understanding, estimated
@@ -99,7 +100,8 @@ class Relay:
                 return await self._rounds(ask, client, story, silence)
             except asyncio.CancelledError:
                 if silence is None or not (reason := silence.cancelled_for()):
-                    raise  # the client hung up
+                    story.status = CLIENT_GONE
+                    raise
                 raise Refusal(503, "upstream", reason, retry_after=1) from None
         except Refusal as refusal:
             story.status, story.refused = refusal.status, refusal.kind
@@ -109,14 +111,25 @@ class Relay:
                 raise
             await client.end(FORMATS[ask.format].error_event(refusal))
             return None
+        except ConnectionError:  # in the middle of a write
+            story.status = CLIENT_GONE
+            raise
+        except VaultdError:  # as the server answers it
+            story.status = 502
+            raise
         finally:
             if silence is not None:
                 silence.stop()
                 self._streams.discard(silence)
             story.ended = time.monotonic()
             self._house.live.end(story)
-            self._house.usage.enter(story)
+            if ask.action != "count":
+                self._house.usage.enter(story)
             _tell(story)
+
+    async def close(self) -> None:
+        """For a relay that ends before its house does."""
+        await self._tasks.close()
 
     def _listen(self, ask: Ask, client: Client) -> Silence:
         silence = Silence(_Comments(client, FORMATS[ask.format]), self._house.config.streaming, self._tasks)
@@ -126,10 +139,6 @@ class Relay:
         if self._drain is None:
             self._drain = self._tasks.start("drain", self._end_streams())
         return silence
-
-    async def close(self) -> None:
-        """For a relay that ends before its house does."""
-        await self._tasks.close()
 
     async def _end_streams(self) -> None:
         await self._house.draining.wait()
@@ -199,7 +208,7 @@ class Relay:
                 ask.release()
                 ready.errand.release()
                 client.begun()
-            broken, story.usage = await streamed(ready, face, client, silence, idle)
+            broken = await streamed(ready, face, client, silence, idle, story)
             if broken is not None:
                 story.status = broken.status
             return None

@@ -6,11 +6,14 @@ Made by the server, filled in by the relay, read by everybody else. No body, no 
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from vaultd.wire.usage import Usage
+
+#: nginx's status for a client that hung up before its answer ended; no client ever sees it.
+CLIENT_GONE: Final = 499
 
 
 class Vain(NamedTuple):

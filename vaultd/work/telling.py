@@ -14,7 +14,7 @@ from vaultd.errors import TryLater
 from vaultd.net.upstream import BROKEN, Answer
 from vaultd.wire.folding import Fold, unfold
 from vaultd.wire.ir import Answer as Told
-from vaultd.wire.ir import End, Event, Fail
+from vaultd.wire.ir import Begin, End, Event, Fail
 from vaultd.wire.loss import Loss
 from vaultd.wire.refusal import Refusal
 from vaultd.wire.usage import Usage
@@ -97,6 +97,8 @@ class Telling:
         assert reading is not None
         read, send, clock = answer.read, sink.write, asyncio.get_running_loop().time
         events = self._ready.events
+        if events and type(events[0]) is Begin:
+            self.usage = events[0].usage  # all there is, where the client hangs up
         while True:
             if events:
                 last = events[-1]

@@ -322,6 +322,18 @@ _MACHINE: Final = {
         "log", "warn", "logging-to-file is on and the file cannot be written; the log goes to stderr.",
         "make {subject} writable, or set logging-to-file: false",
     ),
+    "usage-unwritable": Fault(
+        "usage", "warn", "What is used cannot be written down. It waits in memory, up to a bound; requests go on.",
+        "make {subject} writable, and free some space there",
+    ),
+    "usage-broken": Fault(
+        "usage", "warn", "The database of usage was broken. It was set aside, and counting began anew.",
+        "import what can be saved of it, and restart vaultd",
+    ),
+    "prices-unusable": Fault(
+        "usage", "warn", "usage.prices-file cannot be read or accepted; the last good prices are in use.",
+        "edit the file it names",
+    ),
     "webhook-failing": Fault(
         "alerts", "warn", "The receiver of alerts does not take them; they are sent again with growing pauses.",
         "edit alerts.webhook-url, or mend its receiver",
@@ -392,6 +404,7 @@ CHECKS: Final[dict[str, str]] = {
     "clock": "the clock is plausible, and the vendors' say the same",
     "process": "no core dump, no reading of this process's memory by others",
     "log": "the log can be written",
+    "usage": "what is used is written down",
     "credentials": "no credential needs anything",
     "renewal": "no login holds an expired token, no renewal fails",
     "vendors": "no token endpoint is known to fail",

@@ -16,6 +16,11 @@ def troubles(house: House) -> Iterator[Finding]:
         yield found(code, says, subject=subject)
 
 
+def usage(house: House) -> Iterator[Finding]:
+    for code, says in house.usage.troubles.items():
+        yield found(code, says, subject=str(house.places.state_dir))
+
+
 def warnings(house: House) -> Iterator[Finding]:
     """But for those that have a code of their own."""
     told = {says for _, says in weak_keys(house.config)} | {house.keyring.root.warning}

@@ -13,6 +13,7 @@ from vaultd.work.health.seen import House
 #: What may be asked each minute of a busy daemon: system calls on a few files, and what the house knows.
 _QUICK: Final[tuple[Callable[[House], Iterator[Finding]], ...]] = (
     configuration.troubles,
+    configuration.usage,
     configuration.warnings,
     configuration.daemon,
     configuration.client_keys,

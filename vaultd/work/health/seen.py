@@ -30,6 +30,13 @@ class Keeper(Protocol):
     def trouble(self) -> str: ...
 
 
+class Usage(Protocol):
+    """`troubles`: code → sentence, of what the thread that writes it met."""
+
+    @property
+    def troubles(self) -> Mapping[str, str]: ...
+
+
 class House(Protocol):
     """`troubles`: code → sentence, of what only the house itself sees. `warnings`: of configuration and manifests."""
 
@@ -55,6 +62,8 @@ class House(Protocol):
     def renewer(self) -> Renewer: ...
     @property
     def pool(self) -> Pool: ...
+    @property
+    def usage(self) -> Usage: ...
     @property
     def daemon(self) -> Daemon | None: ...
     @property
