@@ -15,6 +15,8 @@ from vaultd.work.story import Story
 #: Those that ended last: what a page shows below those under way. A watcher who looks twice a second misses none of a
 #: hundred requests a second, and of more nobody reads each.
 _ENDED: Final = 50
+#: A page behind a slow line takes a second or two for a burst. Whoever takes longer asks again and sees what is then.
+_PATIENCE: Final = 10.0
 #: A household's pages and a script. Each looks at everything twice a second, and a page that was forgotten does too.
 WATCHERS: Final = 16
 
@@ -35,18 +37,20 @@ class Live:
         self._ended: deque[Numbered] = deque(maxlen=_ENDED)
         #: How many have ended.
         self.over = 0
-        self._watchers = 0
+        self.watchers = 0
+        #: Seconds that a watcher may take to read what he is told.
+        self.patience = _PATIENCE
 
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Somebody watches inside. Raises TryLater where that would be one too many."""
-        if self._watchers >= WATCHERS:
+        if self.watchers >= WATCHERS:
             raise TryLater(f"{WATCHERS} watch already: close a page", after=15, own=True)
-        self._watchers += 1
+        self.watchers += 1
         try:
             yield
         finally:
-            self._watchers -= 1
+            self.watchers -= 1
 
     def begin(self, story: Story) -> None:
         self._running[id(story)] = Numbered(next(self._numbers), story)

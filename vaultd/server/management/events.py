@@ -23,8 +23,6 @@ from vaultd.work.live import Numbered
 
 #: People see no more in a second, and each look costs what the table of requests costs.
 _EVERY: Final = 0.5
-#: A page behind a slow line takes a second or two for a burst. Whoever takes longer asks again and sees what is then.
-_SLOW: Final = 10.0
 #: Proxies close a connection on which nothing comes for a minute (nginx's proxy_read_timeout).
 _BEAT: Final = 15.0
 #: Lines told at once; of more in half a second nobody reads each, and all are in the log.
@@ -99,7 +97,7 @@ async def _tell(house: House, looks: Mapping[str, Look], response: web.StreamRes
     while not house.draining.is_set():
         out += b"".join(_event(topic, data) for topic, look in looks.items() for data in look())
         if out:
-            async with asyncio.timeout(_SLOW):
+            async with asyncio.timeout(house.live.patience):
                 await response.write(out)
             told = now()
         await asyncio.sleep(_EVERY)
