@@ -11,21 +11,23 @@ import pytest
 from serving import CLIENT_KEY, Serve, Serving
 
 from vaultd.house import build
+from vaultd.net.clock import Clock
 from vaultd.server.run import listening, tls_context
 from vaultd.server.slow import LIMITS, Limits
 
 
 @pytest.fixture
 async def serve(home: dict[str, str], planted: Callable[[Path], Path]) -> AsyncIterator[Serve]:
-    """`await serve(config)` is a listening house; `api-keys` holds CLIENT_KEY unless the config names its own."""
+    """`await serve(config)` is a listening house; `api-keys` holds CLIENT_KEY unless the config names its own. Further
+    names are variables of its environment."""
     async with AsyncExitStack() as stack:
 
-        async def start(config: str = "", limits: Limits = LIMITS) -> Serving:
+        async def start(config: str = "", limits: Limits = LIMITS, clock: Clock | None = None, **env: str) -> Serving:
             path = Path(home["XDG_CONFIG_HOME"]) / "vaultd" / "config.yaml"
             path.parent.mkdir(parents=True, exist_ok=True)
             keys = "" if "api-keys" in config else f"api-keys: [{CLIENT_KEY}]\n"
             planted(path).write_text(keys + config)
-            house = await build(home, None, for_daemon=False)
+            house = await build(home | env, None, for_daemon=False, clock=clock)
             stack.push_async_callback(house.close)
             address = await stack.enter_async_context(listening(house, "127.0.0.1", 0, tls_context(house), limits))
             parts = urlsplit(address)

@@ -27,6 +27,9 @@ _PLACEHOLDER: Final = re.compile(
 #: Below this a key can be searched for (THR-04).
 _STRONG_BITS: Final = 128
 
+#: bcrypt's own limit; a hash has 60.
+_BCRYPT_BYTES: Final = 72
+
 #: Environment variables that would weaken TLS or hand its keys to a file, whatever the configuration says.
 _FORBIDDEN_ENV: Final = {
     "AUTHLIB_INSECURE_TRANSPORT": "it would allow OAuth without TLS (SEC-06)",
@@ -134,6 +137,13 @@ def _refuse_wrong_keys(config: Config, source: str) -> None:
                 "remove it (vaultd makes a key) or write one of your own",
                 code="client-key-public",
             )
+    secret = config.remote_management.secret_key.encode()
+    # bcrypt looks no further, and what is longer would be another key than its owner thinks.
+    if len(secret) > _BCRYPT_BYTES or b"\0" in secret:
+        raise Misconfigured(
+            f"{source}: remote-management.secret-key: has {len(secret)} bytes; at most {_BCRYPT_BYTES} without a NUL "
+            "can be hashed: write a shorter one"
+        )
 
 
 def is_proxy(url: str) -> bool:

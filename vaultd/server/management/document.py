@@ -47,8 +47,8 @@ curl --unix-socket "$XDG_RUNTIME_DIR/vaultd/admin.sock" http://localhost{BASE}/s
   changes `allow-remote` or `secret-key`.
 - **The admin socket** has the same routes and asks no key: its file's mode has decided.
 - **Wrong keys.** After {WRONG} wrong keys (missing ones do not count) a peer is refused for {_BAN_MINUTES} minutes with
-  403 and `Retry-After`; of IPv6 a /64 is one peer. All peers together may try {BUDGET} unknown keys a minute (429). Neither
-  concerns this machine, nor the admin socket.
+  403 and `Retry-After`; of IPv6 a /64 is one peer. All peers together may try {BUDGET} unknown keys a minute (429).
+  Neither concerns this machine, nor the admin socket.
 - **Names and pages.** The `Host` must be a loopback name, the listen address, or in `allowed-hosts`. A request from a
   page of another origin is refused with 403 unless `remote-management.allowed-origins` has exactly that origin; only
   then are there CORS headers, and never for credentials.

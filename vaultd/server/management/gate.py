@@ -83,6 +83,8 @@ class Gate:
             raise Refused(401, "missing management key")
         if not self._key.remembered(presented):
             await self._slowly(presented, who, near)
+        if not near:
+            self._bans.right(who)
         return Caller(who, near)
 
     async def _slowly(self, presented: str, who: str, near: bool) -> None:
@@ -90,12 +92,9 @@ class Gate:
         clock = self._house.clock
         if not near and (wait := self._bans.wait(clock.boot())):
             raise _later(429, f"too many wrong management keys: try again in {in_words(wait)}", wait)
-        right = await self._key.right(presented)
-        if near and right:
-            return
-        if right:
-            self._not_banned(who)  # guesses at once are judged in turn
-            self._bans.right(who)
+        if await self._key.right(presented):
+            if not near:
+                self._not_banned(who)  # guesses that came at once are judged in turn
             return
         _audit.warning("management key refused", extra={"who": who, "status": 401})
         if not near and self._bans.wrong(who, clock.boot()):
