@@ -11,6 +11,8 @@ export function Dialog({ title, onClose, children, footer, wide }) {
   useEffect(() => {
     const before = document.activeElement;
     box.current.showModal();
+    // The cross would be first in line, and a person who opened this did not come to close it.
+    (box.current.querySelector("[autofocus]") ?? box.current.querySelector("h2")).focus();
     return () => before?.isConnected && before.focus();
   }, []);
   const cancel = (event) => {
@@ -22,7 +24,7 @@ export function Dialog({ title, onClose, children, footer, wide }) {
   return html`<dialog ref=${box} class=${wide ? "dialog wide" : "dialog"} aria-labelledby=${id} onCancel=${cancel} onMouseDown=${press}>
     <div class="dialog-box">
       <header class="dialog-head">
-        <h2 id=${id}>${title}</h2>
+        <h2 id=${id} tabindex="-1">${title}</h2>
         <button type="button" class="icon-button" aria-label=${t("close")} title=${t("close")} onClick=${onClose}><${Icon} name="close" /></button>
       </header>
       <div class="dialog-body">${children}</div>

@@ -4,8 +4,8 @@ import { t } from "./i18n.js";
 import { ErrorNote, Skeleton } from "./ui.js";
 
 /**
- * columns: [{key, label, render?(row), align?: "end", title?: bool, narrow?: bool, hideLabel?: bool}]; `title` marks the cell
- * that heads the card at phone width. `onRow(row)` makes rows openable by pointer and, by the button in the title cell, by
+ * columns: [{key, label, render?(row), align?: "end", title?: bool, narrow?: bool, hideLabel?: bool, roomy?: bool}]; `title` marks the
+ * cell that heads the card at phone width, `roomy` one that is left out there. `onRow(row)` makes rows openable by pointer and, by the button in the title cell, by
  * keyboard. `state`: what `useGet` gave, to show loading and errors in place. `flow`: at phone width a row is its title and
  * then all else in lines of small print, for rows that are many and speak for themselves.
  */
@@ -31,7 +31,7 @@ export function Table({ columns, rows, rowKey = (row) => row.id, caption, empty,
 }
 
 const classes = (column) =>
-  [column.align === "end" && "end", column.title && "title-cell", column.narrow && "narrow", column.hideLabel && "bare"].filter(Boolean).join(" ");
+  [column.align === "end" && "end", column.title && "title-cell", column.narrow && "narrow", column.hideLabel && "bare", column.roomy && "roomy"].filter(Boolean).join(" ");
 
 function cell(column, row, onRow, openLabel) {
   const inside = column.render ? column.render(row) : (row[column.key] ?? "—");

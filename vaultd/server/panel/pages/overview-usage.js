@@ -27,7 +27,7 @@ const PARTS = {
   tokens: (row) => [
     ["used.fresh", row.input.map((value, n) => Math.max(0, value - row.cached[n]))],
     ["used.cached", row.cached],
-    ["used.output", row.output.map((value, n) => Math.max(0, value - row.reasoning[n]))],
+    ["used.answer", row.output.map((value, n) => Math.max(0, value - row.reasoning[n]))],
     ["used.reasoning", row.reasoning],
   ],
   requests: (row) => [

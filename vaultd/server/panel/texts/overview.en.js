@@ -45,6 +45,7 @@ export default {
   "used.input": "Input tokens",
   "used.output": "Output tokens",
   "used.fresh": "Input",
+  "used.answer": "Output",
   "used.cached": "Input from cache",
   "used.reasoning": "Reasoning",
   "used.failed": "{share} failed",

@@ -41,6 +41,7 @@ export default {
   "used.input": "输入令牌",
   "used.output": "输出令牌",
   "used.fresh": "输入",
+  "used.answer": "输出",
   "used.cached": "输入（缓存）",
   "used.reasoning": "推理",
   "used.failed": "{share} 失败",
