@@ -7,8 +7,10 @@ export const PLACEHOLDER = "YOUR-CLIENT-KEY";
 const shell = (text) => ({ language: "sh", text });
 const file = (name, language, text) => ({ file: name, language, text });
 
-/** In double quotes in a shell, TOML, JSON and Python alike: keys and ids hold nothing that would need more. */
+/** In double quotes in TOML, JSON, Python and JavaScript alike. */
 const quoted = (text) => JSON.stringify(text);
+/** A word of a shell; `model(high)` would be read by it. */
+const word = (text) => (/^[\w.:/@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 /** Claude Code asks a small model of its own for titles and the like; where none of Claude's is served it would not be found. */
 const claude = (address, key, model) => ({
@@ -27,7 +29,7 @@ export const RECIPES = [
     speaks: "anthropic-messages",
     blocks: ({ address, key, model }) => [
       shell(
-        `${Object.entries(claude(address, key, model)).map(([name, value]) => `export ${name}=${value}\n`).join("")}claude`,
+        `${Object.entries(claude(address, key, model)).map(([name, value]) => `export ${name}=${word(value)}\n`).join("")}claude`,
       ),
       file(
         "~/.claude/settings.json",
@@ -54,7 +56,7 @@ export const RECIPES = [
     name: "Gemini CLI",
     speaks: "gemini",
     blocks: ({ address, key, model }) => [
-      shell(`export GOOGLE_GEMINI_BASE_URL=${address}\nexport GEMINI_API_KEY=${key}\ngemini -m ${quoted(model)}`),
+      shell(`export GOOGLE_GEMINI_BASE_URL=${address}\nexport GEMINI_API_KEY=${key}\ngemini -m ${word(model)}`),
     ],
   },
   {
