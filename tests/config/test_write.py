@@ -38,6 +38,8 @@ claude-api-key:
 """
 
 
+COMPAT = "openai-compatibility:\n  - name: x\n    base-url: http://a\n"
+
 #: What some reader of YAML takes for something else than text.
 NASTY = [
     "no",
@@ -182,10 +184,9 @@ def test_parameters_of_a_vendor_keep_their_types() -> None:
         ("auth:\n  providers:\n  - type: config-api-key\n    api-keys: [a]\n", "api-keys", "api-keys:\n  - a\n"),
         ("auth: {providers: []}\napi-keys: [b]\n", "api-keys", "api-keys: [b]\n"),
         (
-            "openai-compatibility:\n  - name: x\n    base-url: http://a\n    api-keys:\n      - k # mine\n",
+            COMPAT + "    api-keys:\n      - k # mine\n",
             "openai-compatibility",
-            "openai-compatibility:\n  - name: x\n    base-url: http://a\n"
-            + "    api-key-entries:\n      - api-key: k # mine\n",
+            COMPAT + "    api-key-entries:\n      - api-key: k # mine\n",
         ),
     ],
 )

@@ -25,8 +25,14 @@ _LOADER: Final = getattr(pyyaml, "CSafeLoader", pyyaml.SafeLoader)
 _PLAINLY: Final = re.compile(r"[A-Za-z/][A-Za-z0-9_./@+-]*")
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9]*://[A-Za-z0-9_./@+:-]*[A-Za-z0-9/]")
 _WORDS: Final = frozenset({"y", "yes", "n", "no", "on", "off", "true", "false", "null"})
+_COMMENT: Final = re.compile(r"(?:(?<=\s)|^|(?<=\ufeff))(#[^\r\n]*)", re.MULTILINE)
 #: No line is folded: a key is searched for in one piece.
 _WIDTH: Final = 1 << 30
+
+
+def scalar(value: Any, quotes: str = "") -> str:
+    """One scalar as it may stand anywhere, in these quotes where it needs any."""
+    return _dumped([value], quotes, 2, 2, flow=True)[0][1:-1]
 
 
 class Odd(Exception):
@@ -66,9 +72,9 @@ class Layout:
         walk(self.root, ())
         return found
 
-    def keys(self) -> list[tuple[int, int]]:
-        """The spans of the keys of mappings."""
-        spans: list[tuple[int, int]] = []
+    def comments(self) -> list[tuple[int, int]]:
+        """The span of every comment, its `#` included."""
+        spans = [(start, end) for _, start, end, _ in self.scalars()]
         waiting = [self.root]
         while waiting:
             node = waiting.pop()
@@ -78,7 +84,11 @@ class Layout:
                     waiting.append(value)
             elif isinstance(node, pyyaml.SequenceNode):
                 waiting += node.value
-        return spans
+        found, text, begin = [], self._bom + self._text, 0
+        for start, end in [*sorted(spans), (len(text), len(text))]:
+            found += [match.span(1) for match in _COMMENT.finditer(text, begin, start)]
+            begin = end
+        return found
 
     # --- the edits ----------------------------------------------------------------------------------------------------
 
@@ -278,7 +288,7 @@ class Layout:
         if isinstance(node, pyyaml.CollectionNode) and not node.flow_style:
             last = node.value[-1]
             return self._end(last[1] if isinstance(last, tuple) else last)
-        start, end = node.start_mark.index, int(node.end_mark.index)
+        start, end = int(node.start_mark.index), int(node.end_mark.index)
         if getattr(node, "style", None) in {"|", ">"}:
             return start + len(self._text[start:end].rstrip())
         return end
@@ -351,7 +361,7 @@ def _dumped(value: Any, quotes: str, step: int, offset: int, *, flow: bool = Fal
 
 def _flow(value: Any, node: Node = None) -> str:
     """As it stands within braces or brackets."""
-    return "".join(_dumped([value], _quotes(node), 2, 2, flow=True))[1:-1]
+    return scalar(value, _quotes(node))
 
 
 def _styled(value: Any, quotes: str, flow: bool) -> Any:

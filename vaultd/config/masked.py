@@ -1,43 +1,195 @@
-"""The configuration as it may be shown: every default filled in, every secret masked. Never reads a mask back."""
+"""The configuration as it may be shown: every secret masked, and a mask that comes back read as the one key it masks.
+
+A mask that stands for none, or for one of two, is refused: neither may a mask be stored, nor a key end up in another
+entry, where it would be sent to another host. `config.masked_text` does the same to the file's text.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
+from vaultd.config import yaml
 from vaultd.config.model import Config
+from vaultd.errors import Misconfigured
 
 #: Enough to tell two keys apart, and never more than a third of one.
 _SHOWN: Final = 4
-_SECRET_KEYS: Final = frozenset({"api-key", "api-keys", "secret-key", "client-secret"})
+_STARS: Final = "****"
+_SECRET_KEYS: Final = frozenset(
+    {"api-key", "api-keys", "secret-key", "client-secret", "generative-language-api-key", "remote-management-key"}
+)
+#: A secret shorter than this is left out of other text only where it stands as a word of its own.
+_WORD_MAX: Final = 12
+#: And one shorter than this nowhere: as a header's value it may be any word.
+_WORD_MIN: Final = 6
+
+
+class Unclear(Misconfigured):
+    """A mask that is given for a key, and stands for none or for several. `path`: where."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
 
 
 def masked(config: Config) -> dict[str, Any]:
     """Key as in the file → value, in the order of the model."""
     plain: dict[str, Any] = msgspec.to_builtins(config)
-    return {key: _masked(key, value) for key, value in plain.items()}
+    return {key: shown(key, value) for key, value in plain.items()}
 
 
 def mask(secret: str) -> str:
     if not secret:
         return ""
     if len(secret) < 6 * _SHOWN:
-        return "****"
-    return f"{secret[:_SHOWN]}****{secret[-_SHOWN:]}"
+        return _STARS
+    return f"{secret[:_SHOWN]}{_STARS}{secret[-_SHOWN:]}"
 
 
-def _masked(key: str, value: Any) -> Any:
-    if isinstance(value, dict):
-        # A header set by hand is as likely a key as not.
-        return {name: _masked("api-key" if key == "headers" else name, member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_masked(key, member) for member in value]
+def shown(key: str, value: Any) -> Any:
+    """`value` as it may be shown where it stands at `key`."""
+    if isinstance(value, Mapping):
+        return {name: shown(_below(key, name), member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [shown(key, member) for member in value]
     if not isinstance(value, str):
         return value
     if key in _SECRET_KEYS:
         return mask(value)
     if key == "webhook-url":  # who knows its path may post there
-        return re.sub(r"(?<=://)(?:[^/@]*@)?([^/?#]*)[/?#].*", r"\1/****", value)
-    return re.sub(r"(?<=//)[^/@]*@", "****@", value) if key.endswith("-url") else value
+        return re.sub(r"(?<=://)(?:[^/@]*@)?([^/?#]*)[/?#].*", rf"\1/{_STARS}", value, flags=re.DOTALL)
+    return re.sub(r"(?<=//)[^/@]*@", f"{_STARS}@", value) if key.endswith("-url") else value
+
+
+def secret_at(key: str) -> bool:
+    """Whether text at `key` may hold a secret."""
+    return key in _SECRET_KEYS or key.endswith("-url")
+
+
+class Masks:
+    """The secrets of one configuration, and what is shown in their place."""
+
+    def __init__(self, *trees: Any) -> None:
+        """`trees`: the configuration as it was read, older spellings and all."""
+        self._known: dict[str, set[str]] = {}
+        for tree in trees:
+            for key, value in _scalars("", tree):
+                seen = shown(key, value)
+                if seen != value:
+                    self._known.setdefault(seen, set()).add(value)
+        self._words = sorted({word for known in self._known.values() for word in known}, key=len, reverse=True)
+
+    def hidden(self, text: str) -> str:
+        """Any other text, with every secret that is known left out."""
+        for word in self._words:
+            if len(word) >= _WORD_MAX:
+                text = text.replace(word, _mask_of(word))
+            elif len(word) >= _WORD_MIN:
+                text = re.sub(rf"(?<![\w-]){re.escape(word)}(?![\w-])", _STARS, text)
+        return text
+
+    def meant(self, key: str, value: Any, old: Any = None, path: str = "") -> Any:
+        """`value` with every mask in it replaced by what it stands for. `old`: what stood in its place, which a mask
+        that fits both stands for first. Raises Unclear."""
+        path = path or key
+        if isinstance(value, Mapping):
+            was = old if isinstance(old, Mapping) else {}
+            return {
+                name: self.meant(_below(key, name), member, was.get(name), yaml.join(path, str(name)))
+                for name, member in value.items()
+            }
+        if isinstance(value, list):
+            before = old if isinstance(old, list) else []
+            return [
+                self.meant(key, member, counterpart, f"{path}[{index}]")
+                for index, (member, counterpart) in enumerate(
+                    zip(value, _counterparts(key, value, before), strict=True)
+                )
+            ]
+        if not isinstance(value, str) or not secret_at(key) or _STARS not in value:
+            return value
+        if isinstance(old, str) and (value == old or shown(key, old) == value):
+            return old
+        return self._one(self._known.get(value, set()), path)
+
+    def named(self, key: str, value: str, among: Iterator[str] | list[str], path: str) -> str:
+        """The key that `value` names, itself or its mask; `value` where it is neither. Raises Unclear."""
+        keys = set(among)
+        if value in keys or _STARS not in value:
+            return value
+        return self._one({secret for secret in keys if shown(key, secret) == value}, path)
+
+    def _one(self, found: set[str], path: str) -> str:
+        if len(found) == 1:
+            return next(iter(found))
+        if found:
+            raise Unclear(path, "this mask stands for more than one key; write the key itself")
+        raise Unclear(
+            path, "this is a mask, and no key that it stands for is in the configuration; write the key itself"
+        )
+
+
+def _mask_of(secret: str) -> str:
+    return re.sub(r"(?<=//)[^/@]*@", f"{_STARS}@", secret) if "://" in secret else mask(secret)
+
+
+def _below(key: str, name: Any) -> str:
+    # A header set by hand is as likely a key as not.
+    return "api-key" if key == "headers" else str(name)
+
+
+def _scalars(key: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for name, member in value.items():
+            yield from _scalars(_below(key, name), member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _scalars(key, member)
+    elif isinstance(value, str) and value:
+        yield key, str(value)
+
+
+def _counterparts(key: str, new: list[Any], old: list[Any]) -> list[Any]:
+    """For each member of `new` the one of `old` that it was, or None where that is not certain: the same, as far as can
+    be seen; else the only one left of that key or name."""
+    seen = [shown(key, member) for member in old]
+    found: list[Any] = [None] * len(new)
+    free = set(range(len(old)))
+
+    def take(fits: Callable[[Any, Any], bool]) -> None:
+        for index, member in enumerate(new):
+            if found[index] is not None:
+                continue
+            fitting = [i for i in sorted(free) if fits(seen[i], member)]
+            rivals = [j for j, other in enumerate(new) if found[j] is None and _alike(other, member)]
+            if fitting and (len({_text(old[i]) for i in fitting}) == 1 or len(fitting) == len(rivals)):
+                found[index] = old[fitting[0]]
+                free.remove(fitting[0])
+
+    take(lambda left, right: _text(left) == _text(right))
+    take(lambda left, right: _name(left) is not None and _name(left) == _name(right))
+    return found
+
+
+def _alike(one: Any, other: Any) -> bool:
+    return bool(_text(one) == _text(other))
+
+
+def _name(entry: Any) -> str | None:
+    if isinstance(entry, Mapping):
+        return next((f"{at}={entry[at]}" for at in ("api-key", "name", "id") if entry.get(at)), None)
+    return None
+
+
+def _text(value: Any) -> str:
+    """For comparing what a file says with what came as JSON: there a number is text too."""
+    if isinstance(value, Mapping):
+        members = sorted((str(name), _text(member)) for name, member in value.items() if member is not None)
+        return f"{{{members}}}"
+    if isinstance(value, list):
+        return f"[{[_text(member) for member in value]}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)

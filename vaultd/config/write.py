@@ -36,11 +36,11 @@ _OLDER: Final[Mapping[str, tuple[str, ...]]] = {
 def put(text: str, path: Path, value: Any, source: str) -> str:
     """`text` with `value` at `path`: the rest of it unchanged, and entries of lists that stay where they are kept with
     their comments. Raises Misconfigured where the text is no configuration or cannot be edited so."""
-    before = _tree(text, source)
+    before = tree(text, source)
     wanted = _with(before, path, value)
     for attempt in (lambda: _put(text, path, value, source), *_coarser(text, path, wanted, source)):
         try:
-            after = attempt()
+            after: str = attempt()
         except (Odd, Misconfigured):
             continue
         if _reads(after, wanted, source):
@@ -50,8 +50,8 @@ def put(text: str, path: Path, value: Any, source: str) -> str:
 
 def remove(text: str, path: Path, source: str) -> str:
     """`text` without what stands at `path`; as it is where nothing does."""
-    before = _tree(text, source)
-    if _at(before, path) is _NOTHING:
+    before = tree(text, source)
+    if at(before, path) is NOTHING:
         return text
     wanted = _without(before, path)
     try:
@@ -64,13 +64,13 @@ def remove(text: str, path: Path, source: str) -> str:
         if not wanted and _reads(after, wanted, source):
             return after
         raise Misconfigured(f"{source}: {dotted(path)}: cannot be taken out of this text; do it by hand")
-    return put(text, path[:-1], _at(wanted, path[:-1]), source)
+    return put(text, path[:-1], at(wanted, path[:-1]), source)
 
 
 def modern(text: str, key: str, source: str) -> str:
     """`text` with older spellings of the top-level `key` turned into the present one, so that an edit of this does not
     leave another word on the matter. What is in force stays the same."""
-    raw = _tree(text, source)
+    raw = tree(text, source)
     for older in _OLDER.get(key, ()):
         if older not in raw:
             continue
@@ -103,11 +103,6 @@ def steps(name: str) -> Path:
     return tuple(found)
 
 
-def tree(text: str, source: str) -> dict[str, Any]:
-    """What the strict reader reads, before any key means something."""
-    return _tree(text, source)
-
-
 def says(raw: Any, wanted: Any, *, exact: bool = False) -> bool:
     """Whether what was read says what is wanted. `exact`: a number or truth in quotes is text, as in `payload`."""
     if isinstance(wanted, Mapping):
@@ -136,10 +131,10 @@ def says(raw: Any, wanted: Any, *, exact: bool = False) -> bool:
 
 
 def _put(text: str, path: Path, value: Any, source: str) -> str:
-    raw = _tree(text, source)
-    old = _at(raw, path)
-    if old is _NOTHING:
-        known = next(length for length in range(len(path), -1, -1) if _at(raw, path[:length]) is not _NOTHING)
+    raw = tree(text, source)
+    old = at(raw, path)
+    if old is NOTHING:
+        known = next(length for length in range(len(path), -1, -1) if at(raw, path[:length]) is not NOTHING)
         for step in reversed(path[known + 1 :]):
             value = [value] if isinstance(step, int) else {step: value}
         return _added(text, path[:known], path[known], value, source)
@@ -214,8 +209,8 @@ def _coarser(text: str, path: Path, wanted: Any, source: str) -> list[Any]:
     ways = []
     for length in range(len(path), 0, -1):
         upper = path[:length]
-        value = _at(wanted, upper)
-        if _at(_tree(text, source), upper) is not _NOTHING:
+        value = at(wanted, upper)
+        if at(tree(text, source), upper) is not NOTHING:
             ways.append(lambda upper=upper, value=value: Layout(text, source).replaced(upper, value))
     return ways
 
@@ -231,7 +226,7 @@ def _folded(raw: dict[str, Any], key: str) -> Any:
 
 
 def _modern_entries(text: str, source: str) -> str:
-    entries = _tree(text, source).get("openai-compatibility")
+    entries = tree(text, source).get("openai-compatibility")
     for index, entry in enumerate(entries if isinstance(entries, list) else []):
         if isinstance(entry, dict) and isinstance(keys := entry.get("api-keys"), list):
             at: Path = ("openai-compatibility", index)
@@ -247,10 +242,11 @@ def _modern_entries(text: str, source: str) -> str:
 
 # --- trees ------------------------------------------------------------------------------------------------------------
 
-_NOTHING: Final = object()
+NOTHING: Final = object()
 
 
-def _tree(text: str, source: str) -> dict[str, Any]:
+def tree(text: str, source: str) -> dict[str, Any]:
+    """What the strict reader reads, before any key means something."""
     raw = yaml.load(text, source)
     if raw is None:
         return {}
@@ -261,7 +257,7 @@ def _tree(text: str, source: str) -> dict[str, Any]:
 
 def _reads(text: str, wanted: dict[str, Any], source: str) -> bool:
     try:
-        return says(_tree(text, source), wanted)
+        return says(tree(text, source), wanted)
     except Misconfigured:
         return False
 
@@ -275,14 +271,15 @@ def _some(members: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _at(raw: Any, path: Path) -> Any:
+def at(raw: Any, path: Path) -> Any:
+    """What stands at `path`; `NOTHING` where nothing does."""
     for step in path:
         if isinstance(step, int):
             if not isinstance(raw, list) or not 0 <= step < len(raw):
-                return _NOTHING
+                return NOTHING
             raw = raw[step]
         elif not isinstance(raw, Mapping) or step not in raw:
-            return _NOTHING
+            return NOTHING
         else:
             raw = raw[step]
     return raw

@@ -1,0 +1,90 @@
+"""The configuration's text as it may be shown, and the text that is meant by one that was shown and edited.
+
+Secrets are masked where they stand, so that comments, order and quotes are seen as they are. Comments hold keys too,
+ones that are switched off most of all: what is a known key, or looks like one, is masked there as well.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from vaultd.config import layout, write
+from vaultd.config.layout import Layout, Path
+from vaultd.config.masked import Masks, mask, shown
+
+#: A key that is commented out; a URL with a password; what the vendors' keys and ours begin with.
+_COMMENTED: Final = re.compile(
+    r"((?:api-key|secret-key|client-secret|management-key)s?[\"']?\s*:\s*[\"']?)(?!.*\.\.\.)([^\s\"',{}\]#<\[]{8,})"
+    r"|(//)([^/@\s]+)(?=@)"
+    r"|()\b((?:sk|vk|pk|key)-[A-Za-z0-9_-]{16,}|AIza[A-Za-z0-9_-]{16,})"
+)
+
+
+def masked_text(text: str, source: str, masks: Masks | None = None) -> str:
+    """Raises Misconfigured where the text is no configuration: then nobody can say what in it is a key."""
+    place = Layout(text, source)
+    raw = write.tree(text, source)
+    masks = masks or Masks(raw)
+    splices = [(start, end, _comment(text[start:end], masks)) for start, end in place.comments()]
+    for path, start, end, quotes in place.scalars():
+        value = str(write.at(raw, path))
+        seen = shown(_key(path), value)
+        seen = masks.hidden(value) if seen == value else seen
+        if seen != value:
+            splices.append((start, end, layout.scalar(seen, quotes)))
+    return _spliced(text, splices)
+
+
+def meant_text(text: str, old: str, source: str) -> str:
+    """`text` with each mask in it replaced by the key that it stands for in `old`, as it is written there. Raises
+    Unclear."""
+    raw, before = write.tree(text, source), write.tree(old, source)
+    masks = Masks(before)
+    meant = masks.meant("", raw, before)
+    place = Layout(text, source)
+    written = _written(old, source)
+    hidden = {path: masks.hidden(value) for path, (value, _) in written.items() if masks.hidden(value) != value}
+    splices = []
+    for path, start, end, quotes in place.scalars():
+        value, given = str(write.at(meant, path)), str(write.at(raw, path))
+        if value == given and hidden.get(path) == given:
+            value = written[path][0]
+        if value != given:
+            same = [span for known, span in written.values() if known == value]
+            here = written.get(path, ("", ""))
+            splices.append((start, end, here[1] if here[0] == value else (same or [layout.scalar(value, quotes)])[0]))
+    was: dict[str, set[str]] = {}
+    for start, end in Layout(old, source).comments():
+        was.setdefault(_comment(old[start:end], masks), set()).add(old[start:end])
+    for start, end in place.comments():
+        originals = was.get(text[start:end], set())
+        if len(originals) == 1:
+            splices.append((start, end, next(iter(originals))))
+    return _spliced(text, splices)
+
+
+def _written(text: str, source: str) -> dict[Path, tuple[str, str]]:
+    """Each scalar's value, and how it is written."""
+    raw = write.tree(text, source)
+    return {path: (str(write.at(raw, path)), text[start:end]) for path, start, end, _ in Layout(text, source).scalars()}
+
+
+def _key(path: Path) -> str:
+    """The key that decides what a scalar may be: the last one on its path; within `headers` each may be a secret."""
+    names = [step for step in path if isinstance(step, str)]
+    return "api-key" if "headers" in names[:-1] else names[-1]
+
+
+def _comment(text: str, masks: Masks) -> str:
+    def hide(found: re.Match[str]) -> str:
+        lead, secret = next((a, b) for a, b in zip(found.groups()[::2], found.groups()[1::2], strict=True) if b)
+        return f"{lead or ''}{mask(secret) if lead != '//' else '****'}"
+
+    return _COMMENTED.sub(hide, masks.hidden(text))
+
+
+def _spliced(text: str, splices: list[tuple[int, int, str]]) -> str:
+    for start, end, new in sorted(splices, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
