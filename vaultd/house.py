@@ -15,6 +15,7 @@ from pathlib import Path
 
 from vaultd.catalog.load import load, shipped_folder
 from vaultd.catalog.models import Catalog
+from vaultd.config.keys import AT_START
 from vaultd.config.load import Loaded, read
 from vaultd.config.model import Config
 from vaultd.config.places import Places
@@ -35,6 +36,7 @@ from vaultd.vault.owner import Owner
 from vaultd.vault.rootkey import Ask
 from vaultd.work import watch
 from vaultd.work.alerts import Alerts
+from vaultd.work.editing import Editor
 from vaultd.work.health.examine import watched
 from vaultd.work.live import Live
 from vaultd.work.metrics import Metrics
@@ -44,6 +46,7 @@ from vaultd.work.quotas import Quotas
 from vaultd.work.remember import Memory
 from vaultd.work.renew import Renewer
 from vaultd.work.renewal import renew
+from vaultd.work.request_log import RequestLog
 from vaultd.work.tasks import Tasks
 from vaultd.work.usage import prices
 from vaultd.work.usage.book import Book
@@ -56,8 +59,6 @@ _READING = frozenset({"config-invalid", "config-missing", "config-unreadable", "
 #: What renewals under way and unsaved tokens together may take of an end: systemd kills after 90 s (TimeoutStopSec),
 #: of which streams may take 32 before this and the keeper 5 after it.
 _END_SECONDS = 45.0
-#: What only a start can change; a reload that changes it says so.
-_AT_START = ("host", "port", "tls", "auth_dir", "vault")
 
 
 @dataclass
@@ -93,6 +94,7 @@ class House:
     usage: Book
     quotas: Quotas
     sign_ins: PendingSignIns
+    request_log: RequestLog
     #: The last lines of the log.
     recent: Recent
     #: The log's file, where it goes to one.
@@ -112,6 +114,10 @@ class House:
     _tasks: Tasks = field(default_factory=Tasks)
     _eye: Eye | None = None
     _seen: str = ""
+
+    def __post_init__(self) -> None:
+        #: The one way a program changes the configuration's file.
+        self.editor = Editor(self)
 
     async def start(self, pace: watch.Pace = watch.DEFAULT_PACE) -> None:
         """Renews ahead of expiry and follows the files, until `close`."""
@@ -137,16 +143,20 @@ class House:
 
     async def look(self) -> None:
         """Takes up what changed in the files since the last look. Compares contents: an event is only a hint."""
-        seen = watch.fingerprint(self._files())
-        if seen != self._seen:
-            self._seen = seen
-            await self.reload("a file changed")
+        await self.take_up()
         known = set(self.owner.refused().items())
         if await self.owner.rescan():
             _log.info("credentials changed on disk")
         for file, reason in self.owner.refused().items() - known:
             _log.warning("credential file refused", extra={"file": file, "reason": reason})
         await self.clients.rescan()
+
+    async def take_up(self) -> None:
+        """The configuration as it is in the files now; each change once, whoever sees it first: watcher or editor."""
+        seen = watch.fingerprint(self._files())
+        if seen != self._seen:
+            self._seen = seen
+            await self.reload("a file changed")
 
     async def reload(self, reason: str) -> None:
         """Reads configuration and manifests again. A bad edit keeps the old ones whole, and `troubles` says why."""
@@ -167,7 +177,7 @@ class House:
         use_usage(self)
         if self.daemon is not None:
             set_up_log(self)
-        fixed = [name.replace("_", "-") for name in _AT_START if getattr(old, name) != getattr(self.config, name)]
+        fixed = [name for name in AT_START if getattr(old, _field(name)) != getattr(self.config, _field(name))]
         restart = f"{', '.join(fixed)} changed: restart vaultd for it to count" if fixed else None
         self._trouble("config-restart", restart)
         self._end_troubles(_READING)
@@ -178,6 +188,7 @@ class House:
 
     async def close(self) -> None:
         await self.sign_ins.close()
+        await self.editor.close()
         await self._tasks.close()
         await self.memory.close()
         await self.usage.close()
@@ -293,6 +304,7 @@ async def build(
         usage=Book(places.state_dir, clock, metrics),
         quotas=Quotas(clock.now),
         sign_ins=PendingSignIns(owner, client.send, clock),
+        request_log=RequestLog(places.state_dir / "requests", keyring, clock, lambda: house.all_secrets()),
         recent=Recent(lambda: list(house.secrets())),
         daemon=Daemon(clock.now()) if for_daemon else None,
         warnings=_warnings(loaded, catalog, keyring),
@@ -330,6 +342,10 @@ def use_usage(house: House) -> None:
         house.troubles["prices-unusable"] = str(error)
         _log.warning("prices cannot be used", extra={"file": str(file), "reason": str(error)})
     house.usage.use(house.config.usage_statistics_enabled, Keep(config.detail_days, config.total_days), known)
+
+
+def _field(key: str) -> str:
+    return key.replace("-", "_")
 
 
 def _warnings(loaded: Loaded, catalog: Catalog, keyring: Keyring) -> list[str]:

@@ -63,7 +63,7 @@ def _table(kind: type[msgspec.Struct], shapes: dict[Any, list[str]], prefix: str
     """One row a key; nested sections go to `shapes`, in the order met, with every place they stand at."""
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for field in msgspec.structs.fields(kind):
-        inner, meaning = _unwrapped(field.type)
+        inner, meaning = unwrapped(field.type)
         rows.append(f"| `{field.encode_name}` | {_type(inner)} | {_default(field)} | {meaning} |")
         _collect(inner, f"{prefix}{field.encode_name}", shapes)
     return "\n".join(rows) + "\n"
@@ -72,14 +72,14 @@ def _table(kind: type[msgspec.Struct], shapes: dict[Any, list[str]], prefix: str
 def _collect(kind: Any, place: str, shapes: dict[Any, list[str]]) -> None:
     member = typing.get_args(kind)[0] if typing.get_origin(kind) is list else kind
     place = f"{place}[]" if member is not kind else place
-    if not _is_section(member):
+    if not is_section(member):
         return
     shapes.setdefault(member, []).append(place)
     for field in msgspec.structs.fields(member):
-        _collect(_unwrapped(field.type)[0], f"{place}.{field.encode_name}", shapes)
+        _collect(unwrapped(field.type)[0], f"{place}.{field.encode_name}", shapes)
 
 
-def _unwrapped(kind: Any) -> tuple[Any, str]:
+def unwrapped(kind: Any) -> tuple[Any, str]:
     """The type without `Annotated` and `| None`, and the key's meaning."""
     meaning = ""
     while True:
@@ -97,7 +97,7 @@ def _type(kind: Any) -> str:
     if origin is typing.Literal:
         return ", ".join(f"`{choice}`" for choice in args)
     if origin is list:
-        return f"list of {_type(_unwrapped(args[0])[0])}s".replace("texts", "text")
+        return f"list of {_type(unwrapped(args[0])[0])}s".replace("texts", "text")
     if origin is dict:
         return "mapping"
     names = {str: "text", int: "integer", float: "number", bool: "true, false"}
@@ -113,7 +113,7 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
     return f"`{value}`" if isinstance(value, int | float) or (isinstance(value, str) and value) else "–"
 
 
-def _is_section(kind: Any) -> bool:
+def is_section(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 

@@ -1,0 +1,86 @@
+"""Every key of the configuration flattened, for a page that shows and edits them one by one: `routing.strategy`.
+
+From the model, so that no key is described twice. A list, and the overlay of manifests, is one key.
+"""
+
+from __future__ import annotations
+
+import functools
+import typing
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from vaultd.config.document import is_section, unwrapped
+from vaultd.config.masked import secret_at
+from vaultd.config.model import Config
+from vaultd.config.write import steps
+
+#: What only a start can change: sockets, folders and keys are opened once.
+AT_START: Final = ("host", "port", "tls", "auth-dir", "vault")
+#: What no route changes: whoever got hold of the management key must not be able to let others in with it (THR-25).
+LOCKED: Final = ("remote-management.allow-remote", "remote-management.secret-key")
+
+_TYPES: Final = {str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    path: str
+    type: str
+    choices: tuple[str, ...]
+    default: Any
+    says: str
+
+    @property
+    def restart(self) -> bool:
+        return self.path.partition(".")[0] in AT_START
+
+    @property
+    def secret(self) -> bool:
+        """Whether its value may hold one, and is shown masked."""
+        name = self.path.rpartition(".")[2]
+        return secret_at(name) or name in {"openai-compatibility", "providers"} or name.endswith("api-key")
+
+    @property
+    def locked(self) -> bool:
+        return self.path in LOCKED
+
+
+@functools.cache
+def keys() -> tuple[Key, ...]:
+    """In the order of the model."""
+    return tuple(_below(Config, ""))
+
+
+def values(config: Config) -> dict[str, Any]:
+    """Each key's value in force."""
+    plain = msgspec.to_builtins(config)
+    return {key.path: _at(plain, key.path) for key in keys()}
+
+
+def differing(before: Config, after: Config) -> list[str]:
+    """The keys whose values are not the same."""
+    old, new = values(before), values(after)
+    return [path for path, value in new.items() if old[path] != value]
+
+
+def _below(kind: Any, prefix: str) -> typing.Iterator[Key]:
+    for field in msgspec.structs.fields(kind):
+        inner, says = unwrapped(field.type)
+        path = prefix + field.encode_name
+        if is_section(inner):
+            yield from _below(inner, f"{path}.")
+            continue
+        origin = typing.get_origin(inner)
+        choices = typing.get_args(inner) if origin is typing.Literal else ()
+        type_ = {list: "list", dict: "object", typing.Literal: "string"}.get(origin) or _TYPES.get(inner, "object")
+        default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+        yield Key(path, type_, choices, default, says)
+
+
+def _at(plain: Any, path: str) -> Any:
+    for step in steps(path):
+        plain = plain[step]
+    return plain
