@@ -107,6 +107,7 @@ def _unknown(house: House, gate: Gate | None) -> Any:
         request[_HEADERS] = dict(_PLAIN)
         try:
             if gate is not None and request.method == "OPTIONS":
+                request[_HEADERS].update(gate.headers(request))
                 return gate.preflight(request)
             await _caller(house, gate, request)
             allowed: set[str] = set()
