@@ -173,7 +173,6 @@ class Writer:
         if self.troubles.get("usage-unwritable") != says:
             _log.warning("usage cannot be written", extra={"file": str(self._store.file), "reason": reason})
         self.troubles["usage-unwritable"] = says
-        self._store.close()  # a new connection sees a disk that was mended
         return False
 
     def _set_aside(self) -> bool:
