@@ -71,7 +71,7 @@ export function Tools({ help }) {
   const other = lang === "en" ? "zh" : "en";
   const icon = { system: "system", light: "sun", dark: "moon" }[theme];
   return html`<div class="tools">
-    <button type="button" class="icon-button wordy" lang=${other === "zh" ? "zh-CN" : "en"} aria-label=${LANGUAGES[other]} title=${LANGUAGES[other]}
+    <button type="button" class="icon-button wordy" lang=${other === "zh" ? "zh-CN" : "en"} aria-label=${`${other === "zh" ? "中" : "EN"} · ${LANGUAGES[other]}`} title=${LANGUAGES[other]}
       onClick=${() => setLanguage(other, ["shell", ...Object.keys(drawn), ...(key ? [] : ["entry"])])}>${other === "zh" ? "中" : "EN"}</button>
     <${IconButton} icon=${icon} label=${t(`theme.${theme}`)} onClick=${turnTheme} />
     ${help && html`<${IconButton} icon="help" label=${t("help.title")} onClick=${help} />`}

@@ -24,7 +24,7 @@ function fetched() {
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** Eight colours that are told apart, then grey for the rest. */
-const colour = (n, name) => token(n < 8 && name !== "other" ? `--plot-${n + 1}` : "--plot-rest");
+const colour = (n, row) => token(row.token ?? (n < 8 && row.name !== "other" ? `--plot-${n + 1}` : "--plot-rest"));
 
 /** Drawn anew when the theme changes, for a canvas knows no CSS. */
 function useThemeTurn() {
@@ -75,7 +75,8 @@ function options(uPlot, { at, rows, every, lines, format, width, colours, point 
         stroke: colours[n],
         width: lines ? 2 : 0,
         fill: lines ? undefined : colours[n],
-        points: { show: false },
+        // An hour between two silent ones has no line to either side.
+        points: { show: Boolean(lines), size: 5, fill: colours[n] },
         spanGaps: false,
         paths: lines ? undefined : uPlot.paths.bars({ size: [0.72, 44], gap: 1, radius: 0.12 }),
       })),
@@ -85,7 +86,7 @@ function options(uPlot, { at, rows, every, lines, format, width, colours, point 
 }
 
 /**
- * rows: [{name, label, values}], one value for each of `at` (unix seconds); `every`: "hour" or "day"; `format(value)` says a value
+ * rows: [{name, label, values, token?}], one value for each of `at` (unix seconds), drawn in the colour of the token if given; `every`: "hour" or "day"; `format(value)` says a value
  * in words; `lines` for what cannot be stacked; `label` says what is shown.
  */
 export function Plot({ at, rows, every, format = compact, lines = false, label }) {
@@ -97,7 +98,7 @@ export function Plot({ at, rows, every, format = compact, lines = false, label }
   const [width, setWidth] = useState(0);
   const [pointed, setPointed] = useState({ at: null, left: 0 });
   const turn = useThemeTurn();
-  const colours = useMemo(() => rows.map((row, n) => colour(n, row.name)), [rows, turn]);
+  const colours = useMemo(() => rows.map((row, n) => colour(n, row)), [rows, turn]);
   const seen = rows.filter((row) => !hidden.has(row.name));
 
   useEffect(() => {
@@ -152,7 +153,7 @@ function Pointed({ index, left, width, at, rows, all, colours, every, format, li
 }
 
 function Values({ at, rows, every, format, label }) {
-  return html`<div class="table-frame" tabindex="0" role="region" aria-label=${label}><table class="plain-table">
+  return html`<div class="table-frame" tabindex="0" role="group" aria-label=${label}><table class="plain-table">
     <caption class="unseen">${label}</caption>
     <thead><tr><th scope="col">${t("plot.when")}</th>${rows.map((row) => html`<th key=${row.name} scope="col">${row.label}</th>`)}</tr></thead>
     <tbody>${at.map((seconds, n) => html`<tr key=${seconds}><th scope="row">${when(seconds, every)}</th>

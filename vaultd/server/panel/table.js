@@ -17,7 +17,7 @@ export function Table({ columns, rows, rowKey = (row) => row.id, caption, empty,
     // What is clicked for itself, or being selected, does not open the row.
     if (!event.target.closest("a, button, input, select, label") && !String(getSelection())) onRow(row);
   };
-  return html`<div class="table-frame" tabindex="0" role="region" aria-label=${caption}>
+  return html`<div class="table-frame" tabindex="0" role="group" aria-label=${caption}>
     <table class=${["table", onRow && "openable", flow && "flow"].filter(Boolean).join(" ")}>
       <caption class="unseen">${caption}</caption>
       <thead><tr>${columns.map((column) => html`<th key=${column.key} scope="col" class=${classes(column)}>

@@ -12,7 +12,12 @@ const DRAWN = 600;
 const LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"];
 const rank = (level) => Math.max(0, LEVELS.indexOf(level === "CRITICAL" ? "ERROR" : level));
 let count = 0;
-const told = (line) => ({ ...line, id: ++count, hay: `${line.level} ${line.text} ${Object.entries(line.fields ?? {}).map(([name, value]) => `${name}=${value}`).join(" ")}`.toLowerCase() });
+const fields = (line) => Object.entries(line.fields ?? {}).filter(([, value]) => value !== "" && value !== null);
+
+function told(line) {
+  const words = fields(line).map(([name, value]) => `${name}=${value}`);
+  return { ...line, level: line.level.toUpperCase(), id: ++count, hay: [line.level, line.text, ...words].join(" ").toLowerCase() };
+}
 
 /** Lines so far and those that come. While paused, what comes waits. */
 function useLines(paused) {
@@ -107,7 +112,7 @@ function Line({ line }) {
   return html`<div class=${`log-line ${line.level.toLowerCase()}`}>
     <time title=${at ? fullTime(at) : ""}>${at ? (today ? clock(at) : dayAndTime(at)) : ""}</time>
     <b>${t(`logs.short.${line.level}`, { or: line.level })}</b>
-    <span class="log-text">${line.text}${Object.entries(line.fields ?? {}).map(([name, value]) => html` <span class="log-field" key=${name}><i>${name}=</i>${String(value)}</span>`)}</span>
+    <span class="log-text">${line.text}${fields(line).map(([name, value]) => html` <span class="log-field" key=${name}><i>${name}=</i>${String(value)}</span>`)}</span>
   </div>`;
 }
 

@@ -10,6 +10,9 @@ const BEST = ["available", "cooling", "sign-in required", "disabled", "no provid
 const best = (model) => BEST.find((state) => model.credentials.some((one) => one.state === state)) ?? "no provider";
 const ready = (model) => model.credentials.filter((one) => one.state === "available").length;
 
+/** A range of no width is what the manifest says of a model that does not think. */
+const thinks = (range) => Boolean(range && (range.max || range["dynamic-allowed"] || range.levels?.length));
+
 export default function Models({ query }) {
   const models = useGet("/models", { every: 30, topics: "credentials" });
   const [filter, setFilter] = useState(query.filter ?? "");
@@ -43,7 +46,7 @@ const columns = (open) => [
   { key: "state", label: t("models.who"), render: (model) => html`<${Serving} model=${model} />` },
   { key: "context", roomy: true, label: t("models.context"), align: "end", narrow: true, render: (model) => (model.context ? compact(model.context) : "—") },
   { key: "max_output", roomy: true, label: t("models.output"), align: "end", narrow: true, render: (model) => (model.max_output ? compact(model.max_output) : "—") },
-  { key: "thinking", roomy: true, label: t("models.thinking"), narrow: true, render: (model) => t(model.thinking ? "models.yes" : "models.no") },
+  { key: "thinking", roomy: true, label: t("models.thinking"), narrow: true, render: (model) => t(thinks(model.thinking) ? "models.yes" : "models.no") },
   {
     key: "do",
     label: t("models.do"),

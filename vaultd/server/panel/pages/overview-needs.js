@@ -32,7 +32,7 @@ export function Needs({ doctor, status }) {
     <//>`;
   if (!failing.length)
     return html`<${Card} class="well">
-      <div class="well-line"><${Icon} name="check" size=${20} /><div><h2>${t("needs.none")}</h2><p class="muted">${t("needs.none.text", { n: doctor.data.checks.length })}</p></div></div>
+      <div class="well-line"><${Icon} name="check" size=${20} /><div><h2>${t("needs.none")}</h2><p class="muted">${t("needs.none.text", { n: new Set(doctor.data.checks.map((check) => check.check)).size })}</p></div></div>
       <${Rest} rows=${rest} list=${list} />
     <//>`;
   return html`<${Card} title=${t("needs.title")} class="needs" actions=${html`<${Badge} tone="bad">${t("needs.count", { n: failing.length })}<//>`}>

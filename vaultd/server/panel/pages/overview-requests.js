@@ -51,7 +51,7 @@ export function Requests({ about, names }) {
     await ask(rows[rows.length - 1].id);
     setBusy(false);
   };
-  return html`<${Card} title=${t("requests.live")} flush actions=${html`<${Badge} tone=${running?.length ? "accent" : "idle"}>${t("requests.running", { n: running?.length ?? 0 })}<//>`}>
+  return html`<${Card} title=${t("requests.live")} flush actions=${html`<${Badge} tone=${running?.length ? "accent" : "idle"}>${t("requests.running", { n: running?.length ?? 0 })}<//>`} class="live">
       <${Live} rows=${running} names=${names} />
     <//>
     ${!off && html`<${Card} title=${t("requests.recent")} flush actions=${html`<${Switch} label=${t("requests.failed")} checked=${failed} onChange=${(on) => { setRows(null); setFailed(on); }} />`}>

@@ -11,14 +11,16 @@ const DAY = 86400;
 /** `hours`: so many bars of an hour; else days. A week by the hour would be 168 bars on a phone. */
 const SPANS = { day: { seconds: DAY, every: "hour" }, week: { seconds: 7 * DAY, every: "day" }, month: { seconds: 30 * DAY, every: "day" }, quarter: { seconds: 90 * DAY, every: "day" } };
 const SPLITS = ["total", "model", "credential", "client", "provider"];
-const money = (value) => number(value, { style: "currency", currency: "USD", maximumFractionDigits: value < 10 ? 2 : 0 });
+/** In the currency of the price list, where it names one. */
+const money = (currency) => (value) =>
+  number(value, { ...(currency && { style: "currency", currency }), minimumFractionDigits: 2, maximumFractionDigits: 2 });
 
 /** What can be plotted: the rows of a series → rows of the plot. */
 const MEASURES = {
   tokens: { format: compact, of: (row) => row.input.map((value, n) => value + row.output[n]) },
   requests: { format: compact, of: (row) => row.requests },
   failures: { format: compact, of: (row) => row.failures },
-  cost: { format: money, of: (row) => row.cost ?? row.requests.map(() => 0) },
+  cost: { of: (row) => row.cost ?? row.requests.map(() => 0) },
   seconds: { format: duration, lines: true, of: (row) => row.seconds.map((value, n) => (row.requests[n] ? value : null)) },
 };
 
@@ -65,7 +67,7 @@ export function Used({ about, names }) {
   const actions = html`<${Tabs} label=${t("used.span")} current=${spanName} onChange=${setSpan}
     tabs=${Object.keys(SPANS).map((id) => ({ id, label: t(`used.span.${id}`) }))} />`;
   return html`<${Card} title=${t("used.title")} actions=${actions} class="used">
-    <${Figures} whole=${whole} priced=${priced} ready=${Boolean(sums.data)} />
+    <${Figures} whole=${whole} currency=${sums.data?.currency} ready=${Boolean(sums.data)} />
     <div class="used-choices">
       <${Tabs} label=${t("used.what")} current=${measure} onChange=${setMeasure} tabs=${measures.map((id) => ({ id, label: t(`used.${id}`) }))} />
       <label class="row"><span class="muted small">${t("used.by")}</span>
@@ -81,27 +83,31 @@ function Drawing({ series, measure, by, names }) {
   const rows = useMemo(() => plotted(series.data, measure, names), [series.data, measure, names]);
   if (!series.data)
     return series.error ? html`<${ErrorNote} error=${series.error} retry=${series.reload} />` : html`<${Skeleton} rows=${1} kind="plot" />`;
-  if (!rows.length || rows.every((row) => row.values.every((value) => !value)))
+  if (!rows.length)
     return html`<div class="plot-empty"><${Empty} icon="overview" title=${t("used.nothing")} action=${html`<${Button} href="#/clients">${t("used.nothing.do")}<//>`}>${t("used.nothing.text")}<//></div>`;
   const label = t("used.label", { what: t(`used.${measure}`), by: t(`used.by.${by}`), every: t(`used.every.${series.data.every}`) });
-  return html`<${Plot} at=${series.data.at} rows=${rows} every=${series.data.every} format=${MEASURES[measure].format}
+  return html`<${Plot} at=${series.data.at} rows=${rows} every=${series.data.every} format=${MEASURES[measure].format ?? money(series.data.currency)}
     lines=${MEASURES[measure].lines} label=${label} />`;
 }
+
+const TOKENS = { "used.failures": "--bad-fill" };
+const some = (row) => row.values.some(Boolean);
 
 function plotted(data, measure, names) {
   if (!data) return [];
   // Of the series itself, not of what was asked: the two differ while an answer is on its way.
   const rows = data.rows;
   if (data.by === "total" && rows.length && PARTS[measure])
-    return PARTS[measure](rows[0]).map(([key, values]) => ({ name: key, label: t(key), values }));
+    return PARTS[measure](rows[0]).map(([key, values]) => ({ name: key, label: t(key), values, token: TOKENS[key] })).filter(some);
   const label = (name) => {
     if (name === "total") return t(`used.${measure}`);
     return (data.by === "client" && names[name]) || t(`used.name.${name}`, { or: name });
   };
-  return rows.map((row) => ({ name: row.name, label: label(row.name), values: MEASURES[measure].of(row) }));
+  const token = data.by === "total" ? TOKENS[`used.${measure}`] : undefined;
+  return rows.map((row) => ({ name: row.name, label: label(row.name), values: MEASURES[measure].of(row), token })).filter(some);
 }
 
-function Figures({ whole, priced, ready }) {
+function Figures({ whole, currency, ready }) {
   const none = "—";
   const share = (part, of) => (of ? number(part / of, { style: "percent", maximumFractionDigits: 1 }) : none);
   const told = [
@@ -110,7 +116,7 @@ function Figures({ whole, priced, ready }) {
     ["used.output", whole && compact(whole.output), whole && t("used.of_reasoning", { share: share(whole.reasoning, whole.output) })],
     ["used.first", whole?.first ? duration(whole.first) : none, whole && t("used.whole", { time: whole.seconds ? duration(whole.seconds) : none })],
   ];
-  if (priced) told.push(["used.cost", money(whole.cost), t("used.cost.text")]);
+  if (whole && whole.cost !== null) told.push(["used.cost", money(currency)(whole.cost), t("used.cost.text")]);
   return html`<dl class="figures">${told.map(([key, value, more]) => html`<div key=${key}><dt>${t(key)}</dt>
     <dd>${ready ? html`<b class="number">${value ?? "0"}</b><span class="muted">${more || "\u00a0"}</span>` : html`<span class="skeleton figure"></span><span class="muted">\u00a0</span>`}</dd></div>`)}</dl>`;
 }

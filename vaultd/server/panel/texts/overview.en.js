@@ -18,7 +18,7 @@ export default {
   "needs.count": "{n} things",
   "needs.count.one": "1 thing",
   "needs.none": "Nothing needs you",
-  "needs.none.text": "All {n} checks are well enough to leave alone.",
+  "needs.none.text": "None of the {n} checks asks for anything.",
   "needs.rest": "{n} more worth knowing",
   "needs.rest.one": "1 more worth knowing",
   "needs.sign_in": "Sign in again",
