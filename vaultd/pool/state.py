@@ -276,10 +276,16 @@ class State:
             self._count -= len(marks)
             self._moved(credential, "")
 
-    def lift(self) -> None:
-        """Nothing is set aside any more (`disable-cooling`)."""
-        for credential in list(self._marks):
-            self.forget(credential)
+    def lift(self, credential: str = "", model: str = "") -> int:
+        """What is set aside is so no more: all of it, or of one credential, one model (in whichever project). How many
+        marks there were."""
+        lifted = 0
+        for id_ in [credential] if credential else list(self._marks):
+            marks = self._marks.get(id_, {})
+            for slot in [slot for slot in marks if not model or slot == model or slot.startswith(f"{model} in ")]:
+                self._drop(id_, marks, slot)
+                lifted += 1
+        return lifted
 
     def marked(self) -> list[str]:
         """The credentials of which anything is remembered."""

@@ -41,6 +41,8 @@ class Settings:
     headers: Mapping[str, str] = field(default_factory=dict)
     #: (upstream name, alias) pairs; where given they replace the default catalogue.
     models: tuple[tuple[str, str], ...] = ()
+    #: The name of the file that was uploaded, to which the credential answers whatever its own file is called.
+    uploaded_as: str = ""
 
 
 class Mark(NamedTuple):

@@ -33,10 +33,11 @@ ENC: Final = "A256GCM"
 KEK_ALG: Final = "A256KW"
 RECOVERY_ALG: Final = "ECDH-ES+A256KW"
 
-Typ = Literal["vaultd-token+jwe", "vaultd-keyring+jwe", "vaultd-client+jwe"]
+Typ = Literal["vaultd-token+jwe", "vaultd-keyring+jwe", "vaultd-client+jwe", "vaultd-request+jwe"]
 TOKEN: Final[Typ] = "vaultd-token+jwe"  # noqa: S105  - a media type
 KEYRING: Final[Typ] = "vaultd-keyring+jwe"
 CLIENT: Final[Typ] = "vaultd-client+jwe"
+REQUEST: Final[Typ] = "vaultd-request+jwe"
 
 #: joserfc writes any length but reads at most 65,536 base64 characters: 49,152 bytes come back, 49,153 do not.
 PLAIN_LIMIT: Final = 48 * 1024
@@ -152,6 +153,19 @@ def kids(data: bytes) -> list[str]:
         raise
     except Exception:  # noqa: BLE001  - anything may stand in a planted file
         raise Refused("its recipients are damaged") from None
+
+
+def bound_name(data: bytes) -> str:
+    """The name that a file says it was sealed for. Not authenticated before it is opened under it."""
+    try:
+        name = json.loads(_decode(_read(data)["protected"]))["vaultd"]["name"]
+    except Refused:
+        raise
+    except Exception:  # noqa: BLE001  - as in kids
+        raise Refused("its header is damaged") from None
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise Refused("its header names no file")
+    return name
 
 
 def _header(typ: Typ, name: str, provider: str, generation: int) -> dict[str, Any]:

@@ -29,15 +29,19 @@ class Look:
 GONE = Look()
 
 
+def credential_in(data: bytes, keyring: Keyring, name: str) -> Credential:
+    """Raises Refused where it is not sealed by us for this name, Misconfigured, msgspec.DecodeError."""
+    opened = keyring.open(data, typ=TOKEN, name=name)
+    plain = msgspec.json.decode(opened.plain)
+    if plain.get("provider") != opened.provider:
+        raise Refused(f"sealed for the provider {opened.provider}, but it holds another's login")
+    return Credential.from_plain(plain, id=name.removesuffix(".json"), generation=opened.generation)
+
+
 def look(store: FileStore, keyring: Keyring, name: str) -> Look:
     try:
         data, stamp = store.read(name)
-        opened = keyring.open(data, typ=TOKEN, name=name)
-        plain = msgspec.json.decode(opened.plain)
-        if plain.get("provider") != opened.provider:
-            raise Refused(f"sealed for the provider {opened.provider}, but it holds another's login")
-        id_ = name.removesuffix(".json")
-        return Look(Credential.from_plain(plain, id=id_, generation=opened.generation), stamp)
+        return Look(credential_in(data, keyring, name), stamp)
     except FileNotFoundError:
         return GONE if keyring.stands() else Look(trouble=f"not to be seen: {keyring.folder} holds no keyring any more")
     except NotSealed:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from vaultd.house import House
-from vaultd.verbs import credentials, doctor, keys, models, status
+from vaultd.verbs import credentials, doctor, explain, keys, models, status
 
 Verb = Callable[[House, Mapping[str, Any]], Awaitable[Any]]
 
@@ -35,4 +35,7 @@ VERBS: Final[dict[str, Verb]] = {
     "keys.disable": keys.disable,
     "keys.delete": keys.delete,
     "models.list": models.list_,
+    "explain": explain.explain,
+    "cooldowns.list": explain.cooldowns,
+    "cooldowns.lift": explain.lift,
 }

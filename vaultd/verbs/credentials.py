@@ -23,6 +23,7 @@ from vaultd.verbs.arguments import flag, number, secret, text, texts
 from vaultd.work.drive import drive, unattended
 from vaultd.work.health import keys
 from vaultd.work.importing import read_token_file
+from vaultd.work.pending_sign_ins import LONGEST_LABEL
 
 #: Farther than anybody ranks credentials by hand, and safely inside every integer.
 _FAR: Final = 1_000_000
@@ -48,7 +49,7 @@ async def show(house: House, args: Mapping[str, Any]) -> Any:
         "renewal_fails": house.renewer.failing().get(credential.id, ""),
         "renewal_unsettled": credential.id in house.owner.unsettled(),
         "not_saved": house.owner.troubles().get(credential.id, ""),
-        **_settings(credential),
+        **settings_of(credential),
     }
 
 
@@ -83,9 +84,9 @@ async def refresh(house: House, args: Mapping[str, Any]) -> Any:
 
 
 async def set_(house: House, args: Mapping[str, Any]) -> Any:
-    """Changes what is given and nothing else: priority, weight, parallel, excluded_models, projects, proxy.
+    """Changes what is given and nothing else: priority, weight, parallel, excluded_models, projects, proxy, label.
 
-    A list replaces; an empty one, or an empty proxy, takes the setting away.
+    A list replaces; an empty one, or an empty proxy or label, takes the setting away.
     """
     credential = _ours(house, args)
     given: dict[str, Any] = {
@@ -100,6 +101,8 @@ async def set_(house: House, args: Mapping[str, Any]) -> Any:
         raise Misconfigured(f"{credential.id}: only a Gemini login has projects")
     if "proxy" in args:
         given["proxy_url"] = _proxy(text(args, "proxy", ""))
+    if "label" in args:
+        given["label"] = _label(credential, text(args, "label", ""))
     if not given:
         raise Misconfigured("nothing to change was named: see `vaultd credentials set --help`")
 
@@ -107,7 +110,7 @@ async def set_(house: House, args: Mapping[str, Any]) -> Any:
         return replace(current, settings=replace(current.settings, **given))
 
     changed = await _change(house, credential.id, adjusted)
-    return {"id": changed.id, **_settings(changed)}
+    return {"id": changed.id, **settings_of(changed)}
 
 
 async def enable(house: House, args: Mapping[str, Any]) -> Any:
@@ -218,7 +221,7 @@ def row(credential: Credential, standings: list[explain.Standing], now: float) -
     }
 
 
-def _settings(credential: Credential) -> dict[str, Any]:
+def settings_of(credential: Credential) -> dict[str, Any]:
     """What `set` changes. A proxy's address may hold a password."""
     settings = credential.settings
     return {
@@ -264,6 +267,16 @@ def _ours(house: House, args: Mapping[str, Any]) -> Credential:
     if credential.source == "config":
         raise Misconfigured(f"{credential.id} stands in {house.config_source}: change it there")
     return credential
+
+
+def _label(credential: Credential, label: str) -> str:
+    """An account with a name of its own may be called anything; of the others the label says whose they are."""
+    label, account = label.strip(), credential.account
+    if len(label) > LONGEST_LABEL or not label.isprintable():
+        raise Misconfigured(f"a label is at most {LONGEST_LABEL} printable characters")
+    if label != credential.settings.label and not account.email and not account.person:
+        raise Misconfigured(f"{credential.id}: its label is all that tells whose it is; add it under the other one")
+    return label
 
 
 def _proxy(url: str) -> Secret | None:

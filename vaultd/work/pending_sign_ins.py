@@ -134,6 +134,7 @@ class SignIn:
         if not options and (len(choice[0]) > LONGEST_LABEL or not choice[0].isprintable()):
             raise Misconfigured(f"a name is at most {LONGEST_LABEL} printable characters")
         self._choice.set_result([text.strip() for text in choice])
+        self.status, self.question = "wait", None
 
     # What the flow does: `sign_in.Desk`.
 
