@@ -16,7 +16,7 @@ from pathlib import Path
 from vaultd.catalog.load import load, shipped_folder
 from vaultd.catalog.models import Catalog
 from vaultd.config.keys import AT_START
-from vaultd.config.load import Loaded, read
+from vaultd.config.load import BODIES_KEPT, Loaded, read
 from vaultd.config.model import Config
 from vaultd.config.places import Places
 from vaultd.errors import Misconfigured
@@ -27,6 +27,7 @@ from vaultd.net.clock import Clock, SystemClock
 from vaultd.net.log_file import LogFile
 from vaultd.net.recent import Recent
 from vaultd.net.watch import Eye
+from vaultd.pool.explain import at as moment
 from vaultd.secret import Secret
 from vaultd.vault import keyring as keyrings
 from vaultd.vault.clients import ClientKeys
@@ -135,6 +136,7 @@ class House:
         self._tasks.start("renew", self.renewer.forever())
         self._tasks.start("save", self.owner.keep_saving(self.clock))
         self._tasks.start("remember the pool", self.memory.forever())
+        self._tasks.start("keep requests for a day", self.request_log.forever())
         self.usage.start()
         self.alerts = Alerts(
             self, lambda: watched(self), self.client.send, lambda reason: self._trouble("webhook-failing", reason)
@@ -171,7 +173,10 @@ class House:
             return
         old, self.config, self.catalog = self.config, loaded.config, catalog
         self.config_source, self.places = loaded.source, loaded.places
-        self.warnings[:] = _warnings(loaded, catalog, self.keyring)
+        if self.config.request_log and not self.request_log.on:
+            _log.warning(BODIES_KEPT)
+        self.request_log.turn(self.config.request_log)
+        self.warnings[:] = _warnings(loaded, catalog, self.keyring, self.request_log)
         self.clients.with_config_keys(self.config.api_keys)
         self.client.use_proxy(self.config.proxy_url)
         use_usage(self)
@@ -190,6 +195,7 @@ class House:
         await self.sign_ins.close()
         await self.editor.close()
         await self._tasks.close()
+        await self.request_log.close()
         await self.memory.close()
         await self.usage.close()
         if self._eye is not None:
@@ -211,10 +217,18 @@ class House:
 
     def secrets(self) -> Iterator[Secret]:
         """Every secret in memory, for the log to leave out."""
-        for credential in self.owner.snapshot().values():
+        for credential in self.pool.roster(self).values():
             tokens = credential.tokens
             held = (tokens.access, tokens.refresh, tokens.id_token, tokens.api_key) if tokens else ()
             yield from (secret for secret in (credential.key, *held) if secret is not None)
+
+    def kept_out(self) -> Iterator[Secret]:
+        """What the request log leaves out besides: whatever else lets anybody in."""
+        yield from self.secrets()
+        yield from (key.value for key in self.clients.list())
+        yield from (one.settings.proxy_url for one in self.pool.roster(self).values() if one.settings.proxy_url)
+        given = (self.config.proxy_url, self.config.remote_management.secret_key, self.env.get("MANAGEMENT_PASSWORD"))
+        yield from (Secret(value) for value in given if value)
 
     def _refuse_vanished(self, loaded: Loaded) -> None:
         """An editor that replaces by rename leaves a moment without a file, or with an empty one: no configuration."""
@@ -304,11 +318,12 @@ async def build(
         usage=Book(places.state_dir, clock, metrics),
         quotas=Quotas(clock.now),
         sign_ins=PendingSignIns(owner, client.send, clock),
-        request_log=RequestLog(places.state_dir / "requests", keyring, clock, lambda: house.all_secrets()),
+        request_log=RequestLog(places.state_dir / "requests", keyring, clock, lambda: list(house.kept_out())),
         recent=Recent(lambda: list(house.secrets())),
         daemon=Daemon(clock.now()) if for_daemon else None,
-        warnings=_warnings(loaded, catalog, keyring),
     )
+    house.request_log.turn(config.request_log)
+    house.warnings[:] = _warnings(loaded, catalog, keyring, house.request_log)
     if for_daemon:
         set_up_log(house)
     else:  # a command says what happened by its answer; logging's last resort would say half of it once more
@@ -348,5 +363,7 @@ def _field(key: str) -> str:
     return key.replace("-", "_")
 
 
-def _warnings(loaded: Loaded, catalog: Catalog, keyring: Keyring) -> list[str]:
-    return [*loaded.warnings, *catalog.notes, *([keyring.root.warning] if keyring.root.warning else [])]
+def _warnings(loaded: Loaded, catalog: Catalog, keyring: Keyring, kept: RequestLog) -> list[str]:
+    since = f" (since {moment(kept.since)}, in {kept.folder})" if kept.on else ""
+    told = [f"{line}{since}" if line == BODIES_KEPT else line for line in loaded.warnings]
+    return [*told, *catalog.notes, *([keyring.root.warning] if keyring.root.warning else [])]

@@ -40,7 +40,8 @@ folded in: `ws_auth`, top-level `allow-remote-management` and `remote-management
 
 - `host` is `127.0.0.1` unless given.
 - The example file's placeholder keys are refused, and with no key configured vaultd makes one: there is no open relay.
-- `request-log` is accepted, but no request or answer body is ever written.
+- `request-log` seals its files, leaves secrets out, cuts bodies at 256 KiB, and keeps 500 requests and 64 MiB for a day
+  at most. What is refused before it is relayed is not in it.
 - Entries of `codex-api-key` and `openai-compatibility` without a `base-url` are left out, as there, but with a warning.
 
 Keys that only its later versions have are ignored, with one warning that names them:

@@ -36,6 +36,11 @@ _FORBIDDEN_ENV: Final = {
     "SSLKEYLOGFILE": "it would write TLS session keys to a file (THR-09)",
 }
 
+#: THR-30: whoever turned it on is reminded for as long as it is.
+BODIES_KEPT: Final = (
+    "request-log is on: prompts and answers are kept, sealed, for a day; turn it off when you have seen it"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -188,7 +193,7 @@ def _worth_telling(config: Config) -> Iterator[str]:
     if config.alerts.webhook_url.startswith("http:") and not is_near(config.alerts.webhook_url):
         yield "alerts.webhook-url is plain http: who is signed in where crosses the network unencrypted"
     if config.request_log:
-        yield "request-log is on, but vaultd never writes request or answer bodies"
+        yield BODIES_KEPT
     if config.disable_cooling:
         yield "disable-cooling is on: a credential over its limit is asked again by every request"
 

@@ -282,4 +282,10 @@ class Config(_Section, frozen=True, kw_only=True):
     usage: Annotated[UsageBook, Meta(description="What was used, by request and by hour.")] = UsageBook()
     debug: Annotated[bool, Meta(description="More log lines; never a body or a secret.")] = False
     logging_to_file: Annotated[bool, Meta(description="Log to a file; otherwise to the journal or stderr.")] = False
-    request_log: Annotated[bool, Meta(description="Accepted and reported: vaultd writes no bodies.")] = False
+    request_log: Annotated[
+        bool,
+        Meta(
+            description="Keep what clients and vendors say to each other, prompts and answers, for a day: sealed, "
+            "secrets left out. Read with `GET /v0/management/request-logs`."
+        ),
+    ] = False

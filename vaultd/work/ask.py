@@ -21,6 +21,7 @@ from vaultd.wire.ir import Request
 from vaultd.wire.members import Members
 from vaultd.work import compacting, suffix
 from vaultd.work.plan import Candidate
+from vaultd.work.request_note import Note
 from vaultd.work.routing import listed
 from vaultd.work.target import target_of
 
@@ -47,6 +48,8 @@ class Ask(msgspec.Struct, frozen=True):
     #: the chat route. Such a request is never passed on as it is.
     reads: ClientFormat | None = None
     writes: ClientFormat | None = None
+    #: What is noted of it, while the request log is on.
+    note: Note | None = None
 
     @property
     def plain(self) -> bool:

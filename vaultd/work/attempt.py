@@ -132,6 +132,8 @@ class Attempts:
             result = await self._send(url, address, credential, errand, ask, candidate.provider)
             if isinstance(result, Ready):
                 return result
+            if ask.note is not None:
+                ask.note.in_vain(result.last_word)
             status, result.used = result.outcome.status, credential
             if status == 401 and rejected is None and credential.kind == "oauth":
                 rejected, refused = credential.bearer, result
@@ -196,7 +198,11 @@ class Attempts:
         try:
             with Deadline(streaming.first_event_seconds if ask.action == "stream" else _WHOLE_SECONDS):
                 session = self._house.client.session_for(proxy.reveal() if proxy else None)
-                answer = await upstream.ask(session, url, headers, errand.body())
+                body = errand.body()
+                noted = ask.note.tries_at(credential, str(url.with_query(None)), headers, body) if ask.note else None
+                answer = await upstream.ask(session, url, headers, body)
+                if noted is not None:
+                    noted.listens(answer)
                 self._house.quotas.note(credential.id, answer.headers)
                 if not 200 <= answer.status < 300:
                     return await self._refused(answer, errand, provider)

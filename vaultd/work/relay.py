@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable
 from typing import Final, Protocol
 
 import msgspec
@@ -27,6 +28,7 @@ from vaultd.work.deliver import Client, folded, streamed, whole
 from vaultd.work.live import Live
 from vaultd.work.plan import Candidate
 from vaultd.work.pump import usage_of
+from vaultd.work.request_log import RequestLog
 from vaultd.work.session import session_of
 from vaultd.work.silence import Silence
 from vaultd.work.story import CLIENT_GONE, Story, Vain
@@ -65,6 +67,8 @@ class House(attempt.House, Protocol):
     @property
     def live(self) -> Live: ...
     @property
+    def request_log(self) -> RequestLog: ...
+    @property
     def usage(self) -> Book: ...
 
 
@@ -90,8 +94,12 @@ class Relay:
         self._streams: set[Silence] = set()
         self._drain: asyncio.Task[None] | None = None
 
-    async def serve(self, ask: Ask, client: Client, story: Story) -> Whole | None:
+    def serve(self, ask: Ask, client: Client, story: Story) -> Awaitable[Whole | None]:
         """The whole answer, or None where it went out through `client`. Raises Refusal while nothing has gone out."""
+        log = self._house.request_log
+        return log.kept(self._serve, ask, client, story) if log.on else self._serve(ask, client, story)
+
+    async def _serve(self, ask: Ask, client: Client, story: Story) -> Whole | None:
         silence = self._listen(ask, client) if ask.action == "stream" else None
         story.format, story.asked, story.stream = ask.format, ask.model[:_NAME], silence is not None
         self._house.live.begin(story)

@@ -1,4 +1,4 @@
-"""The log as it is in its file and in memory."""
+"""The log as it is in its file and in memory, and the requests that were kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import msgspec
 from msgspec import Meta
 
 from vaultd.net.recent import CAPACITY, Said
-from vaultd.server.management.route import Call, Query, Refused, Route
+from vaultd.server.management.route import Call, Done, Query, Refused, Reply, Route
+from vaultd.vault.request_files import FILES, NAME
+from vaultd.work.request_log import Entry
 
 #: What one answer holds of the file: more than anybody reads at once, and a page shows it without a pause.
 _LINES: Final = 5000
@@ -39,6 +41,17 @@ class Lines(msgspec.Struct):
 
     lines: list[Said]
     capacity: int
+
+
+class Removed(msgspec.Struct):
+    removed: Annotated[int, Meta(ge=0)]
+
+
+class Requests(msgspec.Struct):
+    """Newest first. `on`: whether more are kept."""
+
+    data: list[Entry]
+    on: bool
 
 
 async def tail(call: Call) -> Tail:
@@ -77,6 +90,31 @@ def _holds(said: Said, words: str) -> bool:
     return words in said.text.lower() or any(words in str(value).lower() for value in said.fields.values())
 
 
+async def requests(call: Call) -> Requests:
+    log = call.house.request_log
+    return Requests(await log.entries(), log.on)
+
+
+async def request(call: Call) -> Reply:
+    try:
+        text = await call.house.request_log.text(call.path["name"])
+    except OSError as error:
+        raise Refused(500, f"failed to read the request: {error.strerror}") from None
+    if text is None:
+        raise Refused(404, "file not found")
+    return Reply(text.encode(), content_type="text/plain; charset=utf-8")
+
+
+async def remove(call: Call) -> Done:
+    if not await call.house.request_log.remove(call.path["name"]):
+        raise Refused(404, "file not found")
+    return Done()
+
+
+async def remove_all(call: Call) -> Removed:
+    return Removed(await call.house.request_log.remove_all())
+
+
 ROUTES: Final[tuple[Route, ...]] = (
     Route(
         "GET",
@@ -111,5 +149,31 @@ ROUTES: Final[tuple[Route, ...]] = (
             Query("grep", "Words that stand in the line, in any case."),
         ),
         answers=Lines,
+    ),
+    Route(
+        "GET",
+        "/request-logs",
+        requests,
+        f"The requests that were kept (`request-log`), newest first; {FILES} of the last day at most.",
+        "logs",
+        answers=Requests,
+    ),
+    Route("DELETE", "/request-logs", remove_all, "Deletes all requests that were kept.", "logs", answers=Removed),
+    Route(
+        "GET",
+        f"/request-logs/{{name:{NAME.pattern}}}",
+        request,
+        "One request that was kept, as text, secrets left out.",
+        "logs",
+        answers=bytes,
+        gives="text/plain",
+        also={500: "the file cannot be read"},
+    ),
+    Route(
+        "DELETE",
+        f"/request-logs/{{name:{NAME.pattern}}}",
+        remove,
+        "Deletes one request that was kept.",
+        "logs",
     ),
 )
