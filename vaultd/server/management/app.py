@@ -138,7 +138,7 @@ async def _call(house: House, caller: Caller, route: Route, request: web.Request
 
 def _check(query: Query, value: str | None) -> None:
     """What is not declared is not looked at."""
-    if value is None or (value == "" and not query.required):
+    if value is None:
         if query.required:
             raise Refused(400, "invalid query", message=f"{query.name} is missing")
         return

@@ -105,7 +105,7 @@ def _in(route: Route, operation: dict[str, Any], schemas: dict[str, Any]) -> str
 
 
 def _out(route: Route, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
-    if route.gives != "application/json":
+    if "application/json" not in route.gives or "," in route.gives:
         return route.gives
     return f"`{_short(operation['responses']['200']['content']['application/json']['schema'], schemas)}`"
 

@@ -18,8 +18,8 @@ from vaultd.server.management.route import Error, Query, Route
 from vaultd.server.management.table import BASE, ROUTES
 
 _REF: Final = "#/components/schemas/{name}"
-#: aiohttp's `{name}` or `{name:pattern}`; none of ours has braces within.
-_VARIABLE: Final = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
+#: aiohttp's `{name}` or `{name:pattern}`; a pattern may hold braces of its own.
+_VARIABLE: Final = re.compile(r"\{(\w+)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
 _ERROR: Final = {"$ref": "#/components/schemas/Error"}
 
 #: What any route may answer, and why; a route's `also` says what it means there.
@@ -104,10 +104,10 @@ def _id(route: Route) -> str:
 
 
 def _answer(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
-    if route.gives != "application/json":
-        return {"description": route.says, "content": {route.gives: {"schema": {"type": "string"}}}}
-    schema = schema_of.get(_key(route.answers), {})
-    return {"description": route.says, "content": {"application/json": {"schema": schema}}}
+    content: dict[str, Any] = {kind.strip(): {"schema": {"type": "string"}} for kind in route.gives.split(",")}
+    if "application/json" in content:
+        content["application/json"] = {"schema": schema_of.get(_key(route.answers), {})}
+    return {"description": route.says, "content": content}
 
 
 def _refusals(route: Route) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -153,7 +153,7 @@ def _query_schema(query: Query) -> dict[str, Any]:
         case "integer" | "number":
             return {"type": query.type, "minimum": -INTEGER_MOST, "maximum": INTEGER_MOST}
         case "boolean":
-            return {"type": "string", "enum": ["1", "0", "true", "false", "yes", "no", "on", "off"]}
+            return {"type": "string", "enum": ["1", "0", "true", "false", "yes", "no", "on", "off", ""]}
     return {"type": "string", "minLength": 1} if query.required else {"type": "string"}
 
 

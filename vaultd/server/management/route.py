@@ -8,9 +8,10 @@ lets a `VaultdError` fly, which `app` turns into a status.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 import msgspec
 from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
@@ -43,15 +44,6 @@ class Part:
     data: bytes
 
 
-class _Still:
-    """What a stream that holds all its bytes asks of a connection: nothing."""
-
-    _reading_paused = False
-
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request, read and checked. `body` is what the route's `body` says, None where it has none."""
@@ -67,7 +59,8 @@ class Call:
 
     async def parts(self) -> AsyncIterator[Part]:
         """A multipart body (RFC 7578), part by part; the whole of it has been read, and is `body` (`bytes`)."""
-        stream = StreamReader(cast("BaseProtocol", _Still()), len(self.body) + 1)
+        loop = asyncio.get_running_loop()
+        stream = StreamReader(BaseProtocol(loop), len(self.body) + 1, loop=loop)
         stream.feed_data(self.body)
         stream.feed_eof()
         try:
@@ -148,6 +141,7 @@ class Route:
     body: Any = None
     takes: tuple[str, ...] = ("application/json",)
     answers: Any = Done
+    #: Other kinds of answer than JSON as `answers` says; several are separated by commas.
     gives: str = "application/json"
     also: Mapping[int, str] = field(default_factory=dict)
     limit: int = BODY_LIMIT

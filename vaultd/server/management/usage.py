@@ -334,8 +334,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         "A file with what is kept, to be imported elsewhere or opened in a spreadsheet.",
         "usage",
         query=(_FORM, _FROM, _TO),
-        answers=bytes,
-        gives="application/octet-stream",
+        answers=dict[str, Any],
+        gives="application/json, text/csv",
     ),
     Route(
         "POST",
