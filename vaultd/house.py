@@ -329,6 +329,7 @@ async def build(
     else:  # a command says what happened by its answer; logging's last resort would say half of it once more
         logging.getLogger("vaultd").addHandler(logging.NullHandler())
     house.memory.recall(config.cooldown.max_seconds)
+    use_usage(house)
     owner.changed(lambda: house.quotas.keep(pool.roster(house)))
     return house
 
