@@ -1,4 +1,4 @@
-// English and Chinese. A text is `t("page.what", {n: 3})`; braces name parameters. Each page has a flat map per language,
+// English and Chinese. A text is `t(key, {n: 3})`, its key begins with its page; braces name parameters. Each page has a flat map per language,
 // `texts/<page>.en.js` and `texts/<page>.zh.js`, fetched with the page and only in the language in use. Where English
 // has a singular, `key.one` stands beside `key` and is taken for n = 1.
 import { store } from "./view.js";

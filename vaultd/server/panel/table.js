@@ -5,7 +5,7 @@ import { ErrorNote, Skeleton } from "./ui.js";
 
 /**
  * columns: [{key, label, render?(row), align?: "end", title?: bool, narrow?: bool, hideLabel?: bool, roomy?: bool}]; `title` marks the
- * cell that heads the card at phone width, `roomy` one that is left out there. `onRow(row)` makes rows openable by pointer and, by the button in the title cell, by
+ * cell that heads the card at phone width, `roomy` one that is left out there and beside the narrow menu. `onRow(row)` makes rows openable by pointer and, by the button in the title cell, by
  * keyboard. `state`: what `useGet` gave, to show loading and errors in place. `flow`: at phone width a row is its title and
  * then all else in lines of small print, for rows that are many and speak for themselves.
  */

@@ -73,8 +73,8 @@ export function Switch({ label, checked, onChange, disabled, quiet }) {
   </label>`;
 }
 
-/** Puts text on the clipboard and says so. Where the browser refuses (plain http from afar), the text is selected instead. */
-export function CopyButton({ text, label = t("copy"), kind = "quiet", small = true }) {
+/** Puts text on the clipboard and says so; `bare`: an icon alone, beside what it copies. Where the browser refuses (plain http from afar), the text is selected instead. */
+export function CopyButton({ text, label = t("copy"), kind = "quiet", small = true, bare }) {
   const [copied, setCopied] = useState(false);
   useEffect(() => {
     if (!copied) return undefined;
@@ -82,6 +82,7 @@ export function CopyButton({ text, label = t("copy"), kind = "quiet", small = tr
     return () => clearTimeout(timer);
   }, [copied]);
   const copy = async () => setCopied(await toClipboard(text));
+  if (bare) return html`<${IconButton} icon=${copied ? "check" : "copy"} label=${copied ? t("copied") : label} class="inline" onClick=${copy} />`;
   return html`<${Button} kind=${kind} small=${small} icon=${copied ? "check" : "copy"} onClick=${copy}>
     <span aria-live="polite">${copied ? t("copied") : label}</span>
   <//>`;

@@ -57,7 +57,7 @@ function Finding({ finding, credentials }) {
     <div class="finding-words">
       <p class="finding-says">${subject && html`<b>${subject}</b> · `}${finding.says}</p>
       ${command
-        ? html`<p class="finding-action"><code>${command}</code><${CopyButton} text=${command} /></p>`
+        ? html`<p class="finding-action"><code>${command}</code><${CopyButton} bare text=${command} /></p>`
         : html`<p class="muted">${finding.action}</p>`}
     </div>
     ${next && html`<${Button} kind=${tone === "bad" ? "primary" : "plain"} small href=${next.href}>${next.word}<//>`}

@@ -13,7 +13,7 @@ export function Requests({ about, names }) {
   const [failed, setFailed] = useState(false);
   const [more, setMore] = useState(true);
   const [busy, setBusy] = useState(false);
-  const off = about && !about.usage_enabled;
+  const off = Boolean(about && !about.usage_enabled);
   const turn = useRef(0);
 
   const ask = useCallback(
@@ -66,7 +66,7 @@ const model = (row) => html`<span class="break">${row.model || row.asked || "—
 const common = (names) => [
   { key: "model", label: t("requests.model"), title: true, render: model },
   { key: "credential", label: t("requests.credential"), render: (row) => row.credential ? html`<a class="plain-link break" href=${`#/credentials?${new URLSearchParams({ id: row.credential })}`}>${row.credential}</a>` : "—" },
-  { key: "client", label: t("requests.client"), render: (row) => names[row.client] ?? (row.client || "—") },
+  { key: "client", roomy: true, label: t("requests.client"), render: (row) => names[row.client] ?? (row.client || "—") },
 ];
 
 function Live({ rows, names }) {

@@ -54,7 +54,7 @@ export function Used({ about, names }) {
   const [by, setBy] = useState("total");
   const [measure, setMeasure] = useState("tokens");
   const { from, to, every } = span(spanName);
-  const off = about && !about.usage_enabled;
+  const off = Boolean(about && !about.usage_enabled);
   const series = useGet(off ? null : "/usage/series", { query: { from, to, every, by }, every: 60 });
   const sums = useGet(off ? null : "/usage/sums", { query: { from, to, by: "total" }, every: 30, topics: "usage" });
   if (off)
