@@ -19,7 +19,7 @@ from vaultd.config.keys import AT_START
 from vaultd.config.load import BODIES_KEPT, Loaded, read
 from vaultd.config.model import Config
 from vaultd.config.places import Places
-from vaultd.errors import Misconfigured
+from vaultd.errors import Misconfigured, VaultdError
 from vaultd.keeper.near import Keeper
 from vaultd.net import logs
 from vaultd.net.client import Client
@@ -35,7 +35,7 @@ from vaultd.vault.compaction_seal import CompactionSeal
 from vaultd.vault.keyring import Keyring
 from vaultd.vault.owner import Owner
 from vaultd.vault.rootkey import Ask
-from vaultd.work import watch
+from vaultd.work import management_key, watch
 from vaultd.work.alerts import Alerts
 from vaultd.work.editing import Editor
 from vaultd.work.health.examine import watched
@@ -48,6 +48,7 @@ from vaultd.work.remember import Memory
 from vaultd.work.renew import Renewer
 from vaultd.work.renewal import renew
 from vaultd.work.request_log import RequestLog
+from vaultd.work.roster import from_config
 from vaultd.work.tasks import Tasks
 from vaultd.work.usage import prices
 from vaultd.work.usage.book import Book
@@ -137,6 +138,7 @@ class House:
         self._tasks.start("save", self.owner.keep_saving(self.clock))
         self._tasks.start("remember the pool", self.memory.forever())
         self._tasks.start("keep requests for a day", self.request_log.forever())
+        self._tasks.start("hash the management key", self._hash_management_key())
         self.usage.start()
         self.alerts = Alerts(
             self, lambda: watched(self), self.client.send, lambda reason: self._trouble("webhook-failing", reason)
@@ -182,6 +184,8 @@ class House:
         use_usage(self)
         if self.daemon is not None:
             set_up_log(self)
+            # Not waited for: the edit that led here may be what the next one waits for.
+            self._tasks.start("hash the management key", self._hash_management_key())
         fixed = [name for name in AT_START if getattr(old, _field(name)) != getattr(self.config, _field(name))]
         restart = f"{', '.join(fixed)} changed: restart vaultd for it to count" if fixed else None
         self._trouble("config-restart", restart)
@@ -217,7 +221,8 @@ class House:
 
     def secrets(self) -> Iterator[Secret]:
         """Every secret in memory, for the log to leave out."""
-        for credential in self.pool.roster(self).values():
+        # Not `pool.roster`, which belongs to the loop: any thread may have something to log.
+        for credential in (*self.owner.snapshot().values(), *from_config(self.config)):
             tokens = credential.tokens
             held = (tokens.access, tokens.refresh, tokens.id_token, tokens.api_key) if tokens else ()
             yield from (secret for secret in (credential.key, *held) if secret is not None)

@@ -70,15 +70,15 @@ class Line(logging.Formatter):
         if record.exc_info and record.exc_info[0]:
             line += f" exception={record.exc_info[0].__name__} at={frames(record.exc_info[2])}"
         line = escaped(line)
-        return scrubbed(line, self._secrets) if record.levelno >= logging.WARNING else line
+        return scrubbed(line, self._secrets()) if record.levelno >= logging.WARNING else line
 
 
 def moment(record: logging.LogRecord) -> str:
     return f"{dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec='milliseconds')[:-6]}Z"
 
 
-def scrubbed(text: str, secrets: Secrets) -> str:
-    for secret in secrets():
+def scrubbed(text: str, secrets: Iterable[Secret]) -> str:
+    for secret in secrets:
         value = secret.reveal()
         if len(value) >= _SECRET_MIN:
             text = text.replace(value, "***")

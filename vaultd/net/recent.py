@@ -9,11 +9,13 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from vaultd.net.logs import FIELDS, Secrets, escaped, frames, moment, scrubbed
+from vaultd.secret import Secret
 
 #: A screenful at a time, a page shows the last hour of a household; as text they are half a megabyte.
 CAPACITY: Final = 2000
@@ -40,7 +42,7 @@ class Recent(logging.Handler):
     def handle(self, record: logging.LogRecord) -> bool:
         """Without the lock of `Handler.handle`: to append is one step, whichever thread does it."""
         early = record.levelno >= logging.WARNING or record.exc_info
-        self._kept.append((next(self._numbers), [self._said(record) if early else record]))
+        self._kept.append((next(self._numbers), [_said(record, list(self._secrets())) if early else record]))
         return True
 
     @property
@@ -49,28 +51,31 @@ class Recent(logging.Handler):
 
     def since(self, number: int, most: int = CAPACITY) -> list[Said]:
         """The last `most` of those told after the one of this number, oldest first."""
-        kept = self._kept.copy()
+        kept, secrets = self._kept.copy(), list(self._secrets())
         fresh = [slot for told, slot in itertools.islice(reversed(kept), most) if told > number]
-        return [self._read(slot) for slot in reversed(fresh)]
+        return [_read(slot, secrets) for slot in reversed(fresh)]
 
-    def _read(self, slot: list[logging.LogRecord | Said]) -> Said:
-        found = slot[0]
-        if isinstance(found, logging.LogRecord):
-            found = slot[0] = self._said(found)
-        return found
 
-    def _said(self, record: logging.LogRecord) -> Said:
-        """What `net.logs.Line` would write. Searched for secrets whatever its level: this is not on anybody's way."""
-        try:
-            text = record.getMessage()
-        except Exception:  # noqa: BLE001 - as in logging itself: a bad line must not end the work it tells of
-            text = "a line that cannot be shown"
-        given = record.__dict__
-        found = {name: given[name] for name in FIELDS if given.get(name) is not None}
-        if record.exc_info and record.exc_info[0]:
-            found |= {"exception": record.exc_info[0].__name__, "frames": frames(record.exc_info[2])}
-        fields = {name: value if type(value) is int else self._clean(str(value)) for name, value in found.items()}
-        return Said(moment(record), record.levelname.lower(), self._clean(text), fields)
+def _read(slot: list[logging.LogRecord | Said], secrets: Sequence[Secret]) -> Said:
+    found = slot[0]
+    if isinstance(found, logging.LogRecord):
+        found = slot[0] = _said(found, secrets)
+    return found
 
-    def _clean(self, text: str) -> str:
-        return scrubbed(escaped(text), self._secrets)
+
+def _said(record: logging.LogRecord, secrets: Sequence[Secret]) -> Said:
+    """What `net.logs.Line` would write. Searched for secrets whatever its level: this is not on anybody's way."""
+    try:
+        text = record.getMessage()
+    except Exception:  # noqa: BLE001 - as in logging itself: a bad line must not end the work it tells of
+        text = "a line that cannot be shown"
+    given = record.__dict__
+    found = {name: given[name] for name in FIELDS if given.get(name) not in (None, "")}
+    if record.exc_info and record.exc_info[0]:
+        found |= {"exception": record.exc_info[0].__name__, "frames": frames(record.exc_info[2])}
+    fields = {name: value if type(value) is int else _clean(str(value), secrets) for name, value in found.items()}
+    return Said(moment(record), record.levelname.lower(), _clean(text, secrets), fields)
+
+
+def _clean(text: str, secrets: Sequence[Secret]) -> str:
+    return scrubbed(escaped(text), secrets)
