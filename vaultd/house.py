@@ -19,7 +19,7 @@ from vaultd.config.keys import AT_START
 from vaultd.config.load import BODIES_KEPT, Loaded, read
 from vaultd.config.model import Config
 from vaultd.config.places import Places
-from vaultd.errors import Misconfigured, VaultdError
+from vaultd.errors import Misconfigured
 from vaultd.keeper.near import Keeper
 from vaultd.net import logs
 from vaultd.net.client import Client
@@ -35,7 +35,7 @@ from vaultd.vault.compaction_seal import CompactionSeal
 from vaultd.vault.keyring import Keyring
 from vaultd.vault.owner import Owner
 from vaultd.vault.rootkey import Ask
-from vaultd.work import management_key, watch
+from vaultd.work import watch
 from vaultd.work.alerts import Alerts
 from vaultd.work.editing import Editor
 from vaultd.work.health.examine import watched
@@ -138,7 +138,6 @@ class House:
         self._tasks.start("save", self.owner.keep_saving(self.clock))
         self._tasks.start("remember the pool", self.memory.forever())
         self._tasks.start("keep requests for a day", self.request_log.forever())
-        self._tasks.start("hash the management key", self._hash_management_key())
         self.usage.start()
         self.alerts = Alerts(
             self, lambda: watched(self), self.client.send, lambda reason: self._trouble("webhook-failing", reason)
@@ -184,8 +183,6 @@ class House:
         use_usage(self)
         if self.daemon is not None:
             set_up_log(self)
-            # Not waited for: the edit that led here may be what the next one waits for.
-            self._tasks.start("hash the management key", self._hash_management_key())
         fixed = [name for name in AT_START if getattr(old, _field(name)) != getattr(self.config, _field(name))]
         restart = f"{', '.join(fixed)} changed: restart vaultd for it to count" if fixed else None
         self._trouble("config-restart", restart)
