@@ -2,7 +2,7 @@
 import { html, useEffect, useState } from "../view.js";
 import { t } from "../i18n.js";
 import { post, remove, useGet } from "../api.js";
-import { Button, Card, Empty, ErrorNote, Filter, Icon, Note, Page, Table, toast } from "../ui.js";
+import { Button, Card, Empty, ErrorNote, Filter, Icon, Page, Table, toast } from "../ui.js";
 import { columns } from "./credentials_columns.js";
 import { Details } from "./credentials_details.js";
 import { AddKey, Import } from "./credentials_add.js";
@@ -33,13 +33,15 @@ export default function Credentials({ query }) {
       <${Button} icon="add" onClick=${() => setAbove({ kind: "key" })}>${t("credentials.key")}<//>
       <${Button} kind="primary" icon="credentials" onClick=${() => setAbove({ kind: "sign-in" })}>${t("sign-in.title")}<//>`}>
     ${all && state.error && html`<${ErrorNote} error=${state.error} retry=${state.reload} />`}
-    ${waiting.map((sign) => html`<${Pending} key=${sign.state} sign=${sign} name=${nameOf(providers, sign.provider)} reload=${signs.reload}
-      onOpen=${() => setAbove({ kind: "sign-in", state: sign.state })} />`)}
+    ${waiting.length > 0 && html`<${Card} title=${t("credentials.pending.title")}><ul class="plain-list pending">
+      ${waiting.map((sign) => html`<${Pending} key=${sign.state} sign=${sign} name=${nameOf(providers, sign.provider)} reload=${signs.reload}
+        onOpen=${() => setAbove({ kind: "sign-in", state: sign.state })} />`)}
+    </ul><//>`}
     <${RefusedFiles} rows=${state.data?.refused ?? []} onImport=${() => setAbove({ kind: "import", files: [] })} />
     <${Card} flush class="credentials">
       ${all?.length > 5 && html`<div class="table-tools"><${Filter} value=${filter} onInput=${setFilter} /></div>`}
       <${Table} columns=${columns(providers, act)} rows=${rows} state=${state} caption=${t("nav.credentials")}
-        onRow=${(row) => setAbove({ kind: "details", id: row.id })} openLabel=${(row) => t("credentials.open", { id: row.id })}
+        onRow=${(row) => setAbove({ kind: "details", id: row.id })}
         empty=${filter ? html`<${Empty} icon="search" title=${t("credentials.none.match")} />` : html`<${Nothing} onSignIn=${() => setAbove({ kind: "sign-in" })} />`} />
     <//>
     <${Explain} asked=${query.explain ?? ""} />
@@ -95,10 +97,11 @@ function Pending({ sign, name, onOpen, reload }) {
     }
     reload();
   };
-  return html`<${Note} title=${t(sign.status === "asking" ? "credentials.pending.asking" : "credentials.pending", { name })}
-    action=${html`<div class="actions"><${Button} small kind="quiet" onClick=${cancel}>${t("sign-in.cancel")}<//><${Button} small onClick=${onOpen}>${t("credentials.pending.go")}<//></div>`}>
+  return html`<li>
+    <p>${t(sign.status === "asking" ? "credentials.pending.asking" : "credentials.pending", { name })}</p>
     <${Countdown} until=${sign.expires_at} />
-  <//>`;
+    <div class="actions"><${Button} small kind="quiet" onClick=${cancel}>${t("sign-in.cancel")}<//><${Button} small onClick=${onOpen}>${t("credentials.pending.go")}<//></div>
+  </li>`;
 }
 
 function RefusedFiles({ rows, onImport }) {

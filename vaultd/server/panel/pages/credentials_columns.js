@@ -15,7 +15,6 @@ export function columns(providers, act) {
     { key: "expires_at", label: t("credentials.token"), render: (row) => html`<${Token} row=${row} />` },
     { key: "quota", label: t("credentials.quota"), render: (row) => html`<${Quota} windows=${row.quota} />` },
     { key: "priority", label: t("credentials.priority"), align: "end", narrow: true, render: (row) => html`<span class="number">${number(row.priority ?? 0)}</span>` },
-    { key: "running", label: t("credentials.running"), align: "end", narrow: true, render: (row) => html`<span class=${row.running ? "number" : "number none"}>${number(row.running ?? 0)}</span>` },
     { key: "acts", label: t("credentials.acts"), hideLabel: true, narrow: true, align: "end", render: (row) => html`<${Acts} row=${row} act=${act} />` },
   ];
 }
@@ -50,6 +49,7 @@ function Standing({ row, act }) {
   const told = row.action && !["sign-in required", "disabled"].includes(row.state);
   return html`<div class="standing">
     <div class="row"><${State} state=${row.state} />${row.until && html`<${Until} at=${row.until} />`}
+      ${row.running > 0 && html`<${Badge} tone="accent">${t("credentials.running", { n: row.running })}<//>`}
       ${cooling && html`<${Button} small kind="quiet" onClick=${() => act.lift(row)}>${t("credentials.lift")}<//>`}
       ${row.state === "sign-in required" && isLogin(row) && html`<${Button} small onClick=${() => act.signIn(row)}>${t("credentials.sign-in.again")}<//>`}</div>
     ${row.reason && html`<p class="standing-why">${row.reason}</p>`}
@@ -72,11 +72,17 @@ function Token({ row }) {
 export function Quota({ windows }) {
   if (!windows?.length) return html`<span class="muted none">—</span>`;
   return html`<div class="quota">
-    ${windows.map((window) => html`<div key=${window.name}>
-      <${Progress} value=${window.used} tone=${window.used >= 1 ? "bad" : window.used >= 0.8 ? "warn" : "accent"} label=${window.name}
-        text=${number(window.used, { style: "percent", maximumFractionDigits: 0 })} />
-      ${window.resets_at && html`<span class="muted">${t(moment(window.resets_at) > Date.now() ? "credentials.resets" : "credentials.reset")} <${Time} at=${window.resets_at} /></span>`}
-    </div>`)}
+    ${windows.map((window) => html`<${Window} key=${window.name} window=${window} />`)}
+  </div>`;
+}
+
+/** What was used before a window began anew says nothing of it. */
+function Window({ window: { name, used, resets_at: at } }) {
+  const over = at && moment(at) <= Date.now();
+  return html`<div>
+    <${Progress} value=${over ? 0 : used} tone=${used >= 1 ? "bad" : used >= 0.8 ? "warn" : "accent"} label=${name}
+      text=${over ? "—" : number(used, { style: "percent", maximumFractionDigits: 0 })} />
+    ${at && html`<span class="muted">${t(over ? "credentials.reset" : "credentials.resets")} <${Time} at=${at} /></span>`}
   </div>`;
 }
 

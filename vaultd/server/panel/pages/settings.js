@@ -46,7 +46,7 @@ function Keys({ asked, reload, wanted }) {
     drafted.set(change ? { ...rest, [path]: change } : rest);
   };
   const wrong = { ...Object.fromEntries(Object.entries(errors).map(([path, { error, detail }]) => [path, [t(error), detail].filter(Boolean).join(" ")])) };
-  for (const { path, message } of refusals.errors) wrong[ownerOf(keys, path)] ??= message;
+  for (const { path, message } of refusals.errors) wrong[ownerOf(keys, path)] ??= message.replace(`${path}: `, "");
   const look = async () => {
     setBusy(true);
     try {
@@ -72,15 +72,19 @@ function Keys({ asked, reload, wanted }) {
     await reload();
   };
   const seen = filtered(keys, filter, draft);
+  const groups = grouped(seen);
   const count = edits.length + Object.keys(errors).length;
   return html`<div class="stack" ref=${box}>
     <div class="settings-tools"><${Filter} value=${filter} onInput=${setFilter} label=${t("settings.filter")} /></div>
     ${!seen.length && html`<${Card}><${Empty} icon="search" title=${t("settings.none")} /><//>`}
-    ${grouped(seen).map(([group, members]) => html`<${Card} key=${group} title=${t(`settings.group.${group}`, { or: group })}>
-      <div class="settings-rows">
-        ${members.map((key) => html`<${Row} key=${key.path} entry=${key} change=${draft[key.path]} error=${wrong[key.path]} writable=${asked.writable} onChange=${(change) => set(key.path, change)} />`)}
-      </div>
-    <//>`)}
+    <div class="settings-parts">
+      <${Sections} groups=${groups} box=${box} />
+      <div class="stack">${groups.map(([group, members]) => html`<div class="settings-group" key=${group} data-group=${group}><${Card} title=${titleOf(group)}>
+        <div class="settings-rows">
+          ${members.map((key) => html`<${Row} key=${key.path} entry=${key} change=${draft[key.path]} error=${wrong[key.path]} writable=${asked.writable} onChange=${(change) => set(key.path, change)} />`)}
+        </div>
+      <//></div>`)}</div>
+    </div>
     ${count > 0 && html`<div class="unsaved" role="region" aria-label=${t("settings.unsaved", { n: count })}>
       <p role="status"><b>${t("settings.unsaved", { n: count })}</b>${Object.keys(wrong).length > 0 && html` <span class="bad-text">${t("settings.wrong", { n: Object.keys(wrong).length })}</span>`}</p>
       <div class="actions"><${Button} kind="quiet" onClick=${() => drafted.set({})}>${t("settings.discard")}<//>
@@ -88,6 +92,20 @@ function Keys({ asked, reload, wanted }) {
     </div>`}
     ${review && html`<${Review} answer=${review} etag=${asked.etag} save=${save} onClose=${() => setReview(null)} reload=${reload} />`}
   </div>`;
+}
+
+const titleOf = (group) => t(`settings.group.${group}`, { or: group });
+
+/** The way down a long page, beside it where there is room. */
+function Sections({ groups, box }) {
+  const go = (group) => {
+    const part = box.current.querySelector(`[data-group="${group}"]`);
+    part.scrollIntoView({ block: "start" });
+    part.querySelector("input, select, textarea, button")?.focus({ preventScroll: true });
+  };
+  return html`<nav class="settings-sections" aria-label=${t("settings.sections")}>
+    ${groups.map(([group]) => html`<button type="button" key=${group} onClick=${() => go(group)}>${titleOf(group)}</button>`)}
+  </nav>`;
 }
 
 /** The key an error belongs to: `payload.default[0].models` is told at `payload.default`. "" for none. */

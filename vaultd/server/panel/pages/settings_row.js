@@ -1,8 +1,8 @@
 // One key: its name, its meaning, whether it stands in the file, and the control that fits its type.
-import { html, useId } from "../view.js";
+import { html, useId, useState } from "../view.js";
 import { known, t } from "../i18n.js";
 import { Badge, Button, Icon, Switch } from "../ui.js";
-import { controlOf, inWords, shown } from "./settings_values.js";
+import { controlOf, inWords, isEmpty, shown } from "./settings_values.js";
 
 /** Its meaning in the language in use; where there is none, as the daemon says it. */
 export const meaning = (key) => (known(`settings.says.${key.path}`) ? t(`settings.says.${key.path}`) : (key.says ?? ""));
@@ -15,9 +15,13 @@ function Words({ text }) {
 export function Row({ entry: key, change, error, writable, onChange }) {
   const id = useId();
   const control = controlOf(key);
-  const long = control === "json" || control === "lines";
   const removed = change?.remove;
   const byDefault = inWords(key.default);
+  // What nests is seldom set: an empty one is a button until somebody wants it.
+  const nested = control === "json" || control === "lines";
+  const [opened, setOpened] = useState(!isEmpty(key.value));
+  const long = nested && (opened || Boolean(change));
+  const editable = writable && !key.locked;
   return html`<div class=${`setting ${long ? "long" : ""} ${change ? "changed" : ""}`}>
     <div class="setting-words">
       <p class="setting-name"><label id=${`${id}n`} for=${id}><code>${key.path}</code></label>
@@ -30,17 +34,20 @@ export function Row({ entry: key, change, error, writable, onChange }) {
       ${key.locked && html`<p class="setting-says">${t("settings.locked.title")}</p>`}
     </div>
     <div class="setting-control">
-      <${Control} id=${id} entry=${key} control=${control} change=${change} error=${error} disabled=${key.locked || !writable || removed} onChange=${onChange} />
+      ${nested && !long
+        ? html`<${Button} small id=${id} class="start" icon="edit" disabled=${!editable} aria-describedby=${`${id}h`} onClick=${() => setOpened(true)}>${t("settings.add")}<//>`
+        : html`<${Control} id=${id} entry=${key} control=${control} change=${change} error=${error} disabled=${!editable || removed} onChange=${onChange} />`}
       ${error && html`<p class="field-error" id=${`${id}e`} role="alert"><${Icon} name="alert" size=${14} /> ${error}</p>`}
-      <div class="setting-under">
-        ${removed
-          ? html`<span class="muted">${t("settings.removed")}</span>`
+      ${(change || key.set) && html`<div class="setting-under">
+        <span class="muted break">${removed
+          ? t("settings.removed")
           : key.secret
-            ? html`<span class="muted"><${Icon} name="lock" size=${12} /> ${t("settings.secret")}</span>`
-            : byDefault && html`<span class="muted break">${t("settings.default")} <code>${byDefault.length > 80 ? `${byDefault.slice(0, 80)}…` : byDefault}</code></span>`}
-        ${change && html`<${Button} small kind="quiet" onClick=${() => onChange(null)}>${t("settings.undo")}<//>`}
-        ${!change && key.set && !key.locked && writable && html`<${Button} small kind="quiet" onClick=${() => onChange({ remove: true })}>${t("settings.remove")}<//>`}
-      </div>
+            ? html`<${Icon} name="lock" size=${12} /> ${t("settings.secret")}`
+            : byDefault && html`${t("settings.default")} <code>${byDefault.length > 80 ? `${byDefault.slice(0, 80)}…` : byDefault}</code>`}</span>
+        ${change
+          ? html`<${Button} small kind="quiet" onClick=${() => onChange(null)}>${t("settings.undo")}<//>`
+          : editable && html`<${Button} small kind="quiet" onClick=${() => onChange({ remove: true })}>${t("settings.remove")}<//>`}
+      </div>`}
     </div>
   </div>`;
 }

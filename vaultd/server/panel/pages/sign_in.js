@@ -114,7 +114,7 @@ function Waiting({ sign, name, near, path, reload, restart, ways }) {
     </div>
     <${Notes} notes=${sign.notes} />
     ${sign.status === "asking" && sign.question
-      ? html`<${Ask} key=${sign.question.text} question=${sign.question} path=${path} onAnswered=${reload} />`
+      ? html`<${Ask} key=${sign.question.text} sign=${sign} name=${name} path=${path} onAnswered=${reload} />`
       : sign.way === "device"
         ? html`<${Device} sign=${sign} name=${name} />`
         : html`<${OpenPage} sign=${sign} name=${name} /><${Paste} sign=${sign} near=${near} onSent=${reload} />`}

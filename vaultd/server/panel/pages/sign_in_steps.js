@@ -83,7 +83,7 @@ export function Paste({ sign, near, onSent }) {
       setText("");
       onSent();
     } catch (refused) {
-      setError(`${refused.message}. ${t("sign-in.paste.again")}`);
+      setError(`${refused.message}. ${t("sign-in.paste.again")}`.replace(/^./, (first) => first.toUpperCase()));
     }
     setBusy(false);
   };
@@ -103,8 +103,11 @@ export function Paste({ sign, near, onSent }) {
 }
 
 /** The vendor's account leaves something open: a project, or a name for the account. */
-export function Ask({ question, path, onAnswered }) {
+export function Ask({ sign, name, path, onAnswered }) {
+  const { question } = sign;
   const options = question.options ?? [];
+  // The daemon asks in English; these two it asks today, anything else is told as it comes.
+  const text = options.length ? (sign.provider === "gemini" ? t("sign-in.ask.project") : question.text) : t("sign-in.ask.label", { name });
   const [choice, setChoice] = useState(question.default ?? options[0] ?? "");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");
@@ -121,11 +124,11 @@ export function Ask({ question, path, onAnswered }) {
   };
   return html`<form class="ask" onSubmit=${answer}>
     ${options.length
-      ? html`<fieldset><legend>${question.text}</legend>
+      ? html`<fieldset><legend>${text}</legend>
           ${options.map((option) => html`<label key=${option} class="choice"><input type="radio" name="choice" value=${option} checked=${choice === option}
-            onChange=${() => setChoice(option)} /><span>${option}</span></label>`)}
+            onChange=${() => setChoice(option)} /><span>${option === "ALL" ? t("sign-in.ask.all") : option}</span></label>`)}
         </fieldset>`
-      : html`<${Field} label=${question.text} value=${choice} autofocus autocomplete="off" onInput=${(event) => setChoice(event.currentTarget.value)} />`}
+      : html`<${Field} label=${text} value=${choice} autofocus autocomplete="off" onInput=${(event) => setChoice(event.currentTarget.value)} />`}
     ${error && html`<${Note} tone="bad" title=${error} />`}
     <${Button} kind="primary" type="submit" busy=${busy}>${t("sign-in.answer")}<//>
   </form>`;

@@ -30,6 +30,8 @@ export default {
   "settings.removed": "Goes back to its default.",
   "settings.undo": "Undo",
   "settings.remove": "Back to default",
+  "settings.add": "Set it",
+  "settings.sections": "Sections",
   "settings.lines": "One a line",
   "settings.json.list": "A list, as JSON: [ … ]",
   "settings.json.object": "A mapping, as JSON: { … }",

@@ -30,6 +30,8 @@ export default {
   "settings.removed": "将恢复默认值。",
   "settings.undo": "撤销",
   "settings.remove": "恢复默认",
+  "settings.add": "设置",
+  "settings.sections": "分组",
   "settings.lines": "每行一个",
   "settings.json.list": "JSON 列表：[ … ]",
   "settings.json.object": "JSON 映射：{ … }",
