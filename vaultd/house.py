@@ -19,7 +19,7 @@ from vaultd.config.keys import AT_START
 from vaultd.config.load import BODIES_KEPT, Loaded, read
 from vaultd.config.model import Config
 from vaultd.config.places import Places
-from vaultd.errors import Misconfigured
+from vaultd.errors import Misconfigured, VaultdError
 from vaultd.keeper.near import Keeper
 from vaultd.net import logs
 from vaultd.net.client import Client
@@ -35,7 +35,7 @@ from vaultd.vault.compaction_seal import CompactionSeal
 from vaultd.vault.keyring import Keyring
 from vaultd.vault.owner import Owner
 from vaultd.vault.rootkey import Ask
-from vaultd.work import watch
+from vaultd.work import management_key, watch
 from vaultd.work.alerts import Alerts
 from vaultd.work.editing import Editor
 from vaultd.work.health.examine import watched
@@ -138,6 +138,7 @@ class House:
         self._tasks.start("save", self.owner.keep_saving(self.clock))
         self._tasks.start("remember the pool", self.memory.forever())
         self._tasks.start("keep requests for a day", self.request_log.forever())
+        self._tasks.start("hash the management key", self._hash_management_key())
         self.usage.start()
         self.alerts = Alerts(
             self, lambda: watched(self), self.client.send, lambda reason: self._trouble("webhook-failing", reason)
@@ -183,6 +184,8 @@ class House:
         use_usage(self)
         if self.daemon is not None:
             set_up_log(self)
+            # Not waited for: the edit that led here may be what the next one waits for.
+            self._tasks.start("hash the management key", self._hash_management_key())
         fixed = [name for name in AT_START if getattr(old, _field(name)) != getattr(self.config, _field(name))]
         restart = f"{', '.join(fixed)} changed: restart vaultd for it to count" if fixed else None
         self._trouble("config-restart", restart)
@@ -191,6 +194,21 @@ class House:
         self.renewer.wake()
         self.metrics.reload("taken")
         _log.info("configuration reloaded", extra={"reason": reason, "file": self.config_source})
+
+    async def _hash_management_key(self) -> None:
+        """The file is to hold nothing that opens the house. Where it cannot be written memory at least holds nothing,
+        and `doctor` names the file."""
+        config = self.config
+        if not management_key.is_plain(config):
+            self._trouble("management-key-plain", None)
+            return
+        try:
+            await self.editor.hash_management_key()
+        except VaultdError as error:
+            self._trouble("management-key-plain", f"remote-management.secret-key stands there plainly: {error}")
+            hashed = await asyncio.to_thread(management_key.hashed, config)
+            if self.config is config:
+                self.config = hashed
 
     async def close(self) -> None:
         await self.sign_ins.close()

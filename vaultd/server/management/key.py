@@ -15,6 +15,7 @@ from typing import Final
 import bcrypt
 
 from vaultd.house import House
+from vaultd.work.management_key import is_hash
 
 #: A person, a script and a desktop app, each with the key or the password, and some room.
 _REMEMBERED: Final = 8
@@ -77,8 +78,3 @@ class ManagementKey:
 
     def _digest(self, key: bytes) -> bytes:
         return hashlib.blake2b(key, key=self._pepper).digest()
-
-
-def is_hash(secret: str) -> bool:
-    """Whether this is bcrypt's output, by its form alone, as CLIProxyAPI tells it."""
-    return secret.startswith(("$2a$", "$2b$", "$2y$"))

@@ -73,6 +73,11 @@ _CONFIG: Final = {
         "config", "fail", "A key was changed that only a start reads (address, TLS, folders, key file).",
         "restart vaultd",
     ),
+    "management-key-plain": Fault(
+        "config", "warn", "The management key stands plainly in the configuration, which vaultd cannot write. In "
+        "memory it is hashed.",
+        "make the file writable for vaultd, or write the hash: htpasswd -nBC 12 '' (without its colon)",
+    ),
     "config-warning": Fault(
         "warnings", "warn", "The configuration or a manifest says something that is accepted and rarely meant.",
         "edit what it names",
