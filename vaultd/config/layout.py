@@ -149,16 +149,17 @@ class Layout:
         """Without what stands at `path`; a section that is left empty, and without comments, goes with it."""
         parents, node = self._found(path)
         parent = parents[-1]
+        alone = len(parent.value) == 1 and len(path) > 1
+        if alone and isinstance(parent, pyyaml.MappingNode) and isinstance(path[-2], str):
+            key = _pair(parents[-2], path[-2])[0]
+            if "#" not in self._text[key.start_mark.index : self._end(parent)]:
+                return self.without(path[:-1])
         if any(_is_flow(one) for one in parents):
             return self._out_of_flow(parent, path[-1], node)
-        if len(parent.value) == 1 and len(path) > 1:
-            if isinstance(parent, pyyaml.SequenceNode):
-                return self.replaced(path[:-1], [])
-            if isinstance(path[-2], int):
-                return self.replaced(path[:-1], {})
-            key = _pair(parents[-2], path[-2])[0]
-            if "#" not in self._text[key.start_mark.index : self._end(node)]:
-                return self.without(path[:-1])
+        if alone and isinstance(parent, pyyaml.SequenceNode):
+            return self.replaced(path[:-1], [])
+        if alone and isinstance(path[-2], int):
+            return self.replaced(path[:-1], {})
         start = self._start(parent, path[-1])
         line, end = self._bol(start), self._end(node)
         if self._text[line:start].strip():

@@ -70,6 +70,12 @@ def secret_at(key: str) -> bool:
     return key in _SECRET_KEYS or key.endswith("-url")
 
 
+def key_at(path: tuple[str | int, ...]) -> str:
+    """The key that decides what a value may be: the last one on its path; within `headers` each may be a secret."""
+    names = [step for step in path if isinstance(step, str)]
+    return "api-key" if "headers" in names[:-1] else names[-1]
+
+
 class Masks:
     """The secrets of one configuration, and what is shown in their place."""
 

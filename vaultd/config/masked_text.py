@@ -11,7 +11,7 @@ from typing import Final
 
 from vaultd.config import layout, write
 from vaultd.config.layout import Layout, Path
-from vaultd.config.masked import Masks, mask, shown
+from vaultd.config.masked import Masks, key_at, mask, shown
 
 #: A key that is commented out; a URL with a password; what the vendors' keys and ours begin with.
 _COMMENTED: Final = re.compile(
@@ -29,7 +29,7 @@ def masked_text(text: str, source: str, masks: Masks | None = None) -> str:
     splices = [(start, end, _comment(text[start:end], masks)) for start, end in place.comments()]
     for path, start, end, quotes in place.scalars():
         value = str(write.at(raw, path))
-        seen = shown(_key(path), value)
+        seen = shown(key_at(path), value)
         seen = masks.hidden(value) if seen == value else seen
         if seen != value:
             splices.append((start, end, layout.scalar(seen, quotes)))
@@ -68,12 +68,6 @@ def _written(text: str, source: str) -> dict[Path, tuple[str, str]]:
     """Each scalar's value, and how it is written."""
     raw = write.tree(text, source)
     return {path: (str(write.at(raw, path)), text[start:end]) for path, start, end, _ in Layout(text, source).scalars()}
-
-
-def _key(path: Path) -> str:
-    """The key that decides what a scalar may be: the last one on its path; within `headers` each may be a secret."""
-    names = [step for step in path if isinstance(step, str)]
-    return "api-key" if "headers" in names[:-1] else names[-1]
 
 
 def _comment(text: str, masks: Masks) -> str:

@@ -163,7 +163,7 @@ def _put_mapping(text: str, path: Path, old: dict[str, Any], new: Mapping[str, A
 
 
 def _put_list(text: str, path: Path, old: list[Any], new: list[Any], source: str) -> str:
-    where = _matched(old, new)
+    where = matched(old, new)
     for index in sorted(set(range(len(old))) - set(where.values()), reverse=True):
         text = Layout(text, source).without((*path, index))
     # What stays, by its place in the text; and the places it is to have.
@@ -178,8 +178,9 @@ def _put_list(text: str, path: Path, old: list[Any], new: list[Any], source: str
     return text
 
 
-def _matched(old: list[Any], new: list[Any]) -> dict[int, int]:
-    """New index → old index: the same entry, else the entry of the same key or name, else what stood in its place."""
+def matched(old: list[Any], new: list[Any]) -> dict[int, int]:
+    """Which entries stay, new index → old: the same entry, else that of the same key or name, else what stood in its
+    place."""
     where: dict[int, int] = {}
     free = dict(enumerate(old))
 

@@ -28,6 +28,12 @@ class ConfigFile:
         self.path: Final = path
         self._target = path.resolve()
 
+    @property
+    def writable(self) -> bool:
+        """As far as one can tell beforehand: its folder is, or the first that exists above it."""
+        folder = next((folder for folder in self._target.parents if folder.is_dir()), self._target.parent)
+        return os.access(folder, os.W_OK | os.X_OK)
+
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
         """Against every other editor of ours. The lock is on the folder: on the file it would be replaced with it.

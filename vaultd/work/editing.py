@@ -108,6 +108,11 @@ class Editor:
         found = self._house.places
         return ConfigFile(found.config_file or found.config_dir / "config.yaml")
 
+    @property
+    def writable(self) -> bool:
+        """As far as one can tell beforehand."""
+        return self.file.writable
+
     def text(self) -> str | None:
         """As it is now; None where there is no file. Raises Unsaved or Invalid where it cannot be read."""
         return _decoded(self._read(), str(self.file.path))
@@ -147,7 +152,7 @@ class Editor:
         doing = self._tasks.start("edit the configuration", ends())
         if await outlasted(doing):
             raise asyncio.CancelledError
-        outcome = doing.result()
+        outcome: Change | Exception = doing.result()
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
