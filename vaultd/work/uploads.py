@@ -2,6 +2,10 @@
 
 A credential answers to the name it was uploaded under, else to its own file's. Whoever uploads an account that is here
 replaces it, whatever name it came under; no upload ever replaces another account, whatever name it comes under.
+
+A file in clear may know less of its account than the vault does (CLIProxyAPI keeps an email, renewals tell the ids):
+the same email under the same name is the same account. A login that was renewed here since the file was written stays:
+the file's refresh token is spent, and presenting it may end the login that is alive (RFC 9700 §4.14.2).
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import msgspec
 
 from vaultd.catalog.models import Catalog
 from vaultd.errors import Misconfigured
+from vaultd.oauth.account import merged
 from vaultd.vault.credential import Credential, same
 from vaultd.vault.envelope import NAME, bound_name
 from vaultd.vault.keyring import Keyring
@@ -83,16 +88,42 @@ def read(name: str, data: bytes, catalog: Catalog, keyring: Keyring, *, now: flo
 
 async def take_in(owner: Owner, upload: Upload) -> Credential:
     """In the pool when it returns, sealed before it touches the disk. Raises Conflict, TryLater, Misconfigured."""
-    snapshot = owner.snapshot()
-    holder = find(snapshot, upload.name)
-    if holder is not None and not same(snapshot[holder], upload.credential):
-        raise Conflict(f"{upload.name} is another account's, {holder}: delete that first, or use another name")
+    snapshot, credential = owner.snapshot(), upload.credential
+    id_ = find(snapshot, upload.name)
+    holder = snapshot[id_] if id_ is not None else None
+    if holder is not None and not _alike(holder, credential):
+        raise Conflict(f"{upload.name} is another account's, {id_}: delete that first, or use another name")
     if not upload.sealed:
-        return await owner.settle(upload.credential)
+        if newer := [held.id for held in snapshot.values() if _alike(held, credential) and _overtook(held, credential)]:
+            raise Conflict(f"{upload.name} is older than {newer[0]}, which was renewed since: delete that first")
+        if holder is not None:
+            credential = replace(credential, account=merged(holder.account, credential.account))
+        return await owner.settle(credential)
     try:
         return await owner.restore(upload.credential)
     except Misconfigured as error:
         raise Conflict(f"{upload.name}: {error}") from None
+
+
+def _alike(held: Credential, uploaded: Credential) -> bool:
+    """One account, as far as the upload tells."""
+    if same(held, uploaded):
+        return True
+    one, other = held.account, uploaded.account
+    ids = ((one.person, other.person), (one.account, other.account))
+    return (
+        held.provider == uploaded.provider
+        and bool(one.email)
+        and one.email == other.email
+        and all(known == said or not said or not known for known, said in ids)
+    )
+
+
+def _overtook(held: Credential, uploaded: Credential) -> bool:
+    """A second is what the writer of the file may have cut off."""
+    if held.tokens is None or uploaded.tokens is None or held.dead is not None:
+        return False
+    return held.tokens.issued_at > uploaded.tokens.issued_at + 1.0
 
 
 def _unsealed(name: str, data: bytes, keyring: Keyring) -> Credential:
