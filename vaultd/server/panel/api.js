@@ -15,6 +15,9 @@ export const turnedAway = store(null);
 /** Whether the event stream stands: "idle", "open", "lost". */
 export const line = store("idle");
 
+/** Counts how often the stream came back: what a page shows may be of before, so it asks again. */
+export const returned = store(0);
+
 export function keepKey(key) {
   sessionStorage.setItem(KEPT, key);
   turnedAway.set(null);
@@ -111,7 +114,7 @@ export async function download(path, name, query) {
 }
 
 /** What a page shows: `{data, error, loading, reload}`. Asked again when `path` or `query` changes, every `every`
- * seconds if given, and when one of `topics` speaks. The last answer stays while the next is on its way. */
+ * seconds if given, when one of `topics` speaks, and when the daemon is back. The last answer stays while the next is on its way. */
 export function useGet(path, { query, every = 0, topics = "" } = {}) {
   const [state, setState] = useState({ data: null, error: null, loading: true });
   const turn = useRef(0);
@@ -130,6 +133,7 @@ export function useGet(path, { query, every = 0, topics = "" } = {}) {
     reload();
     const timer = every ? setInterval(() => document.hidden || reload(), every * 1000) : 0;
     const stops = topics.split(" ").filter(Boolean).map((topic) => listen(topic, soon(reload)));
+    stops.push(returned.listen(reload));
     return () => {
       turn.current++;
       clearInterval(timer);
@@ -224,6 +228,7 @@ async function follow(mine) {
   while (mine === wire) {
     try {
       const response = await request("GET", "/events", { query: { topics: mine.topics }, signal: mine.stop.signal });
+      if (line.get() === "lost") returned.set(returned.get() + 1);
       line.set("open");
       pause = 1;
       for await (const [event, data] of events(response)) for (const tell of [...(ears.get(event) ?? [])]) tell(data);

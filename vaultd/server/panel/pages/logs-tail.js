@@ -2,7 +2,7 @@
 // bounded, and what is drawn is the last of what passes the filter.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../view.js";
 import { clock, dayAndTime, fullTime, moment, t } from "../i18n.js";
-import { get, remove, useEvents, useGet } from "../api.js";
+import { get, remove, returned, useEvents, useGet } from "../api.js";
 import { Button, Card, Empty, ErrorNote, Filter, Skeleton, confirm, toast } from "../ui.js";
 
 /** As many as the daemon's own memory of them is meant to hold; a page left open for a night must not grow. */
@@ -25,6 +25,7 @@ function useLines(paused) {
   const [waiting, setWaiting] = useState(0);
   const [error, setError] = useState(null);
   const queue = useRef([]);
+  const cleared = useRef("");
   const load = () => {
     get("/log-lines", { limit: 1000 }).then(
       (answer) => {
@@ -32,13 +33,18 @@ function useLines(paused) {
         // Of what came by the stream meanwhile, what the answer has already is left out.
         const last = known.length ? known[known.length - 1].at : "";
         queue.current = queue.current.filter((line) => String(line.at) > String(last));
-        setLines(known);
+        const first = known.length ? known[0].at : "";
+        // A daemon that was restarted knows none of the lines it said before; here they stay.
+        setLines((old) => [...(old ?? []).filter((line) => String(line.at) < String(first)), ...known.filter((line) => String(line.at) > cleared.current)].slice(-KEPT));
         setError(null);
       },
       (problem) => setError(problem),
     );
   };
-  useEffect(load, []);
+  useEffect(() => {
+    load();
+    return returned.listen(load);
+  }, []);
   useEvents("log", (line) => {
     queue.current.push(told(line));
     if (queue.current.length > KEPT) queue.current.splice(0, queue.current.length - KEPT);
@@ -53,7 +59,11 @@ function useLines(paused) {
     }, 250);
     return () => clearInterval(timer);
   }, [paused]);
-  return { lines, waiting: paused ? waiting : 0, error, load, clear: () => setLines([]) };
+  const clear = () => {
+    if (lines.length) cleared.current = String(lines[lines.length - 1].at);
+    setLines([]);
+  };
+  return { lines, waiting: paused ? waiting : 0, error, load, clear };
 }
 
 export function Tail({ query }) {

@@ -82,7 +82,7 @@ export function Used({ about, names }) {
 function Drawing({ series, measure, by, names }) {
   const rows = useMemo(() => plotted(series.data, measure, names), [series.data, measure, names]);
   if (!series.data)
-    return series.error ? html`<${ErrorNote} error=${series.error} retry=${series.reload} />` : html`<${Skeleton} rows=${1} kind="plot" />`;
+    return series.error ? html`<div class="plot-empty"><${ErrorNote} error=${series.error} retry=${series.reload} /></div>` : html`<${Skeleton} rows=${1} kind="plot" />`;
   if (!rows.length)
     return html`<div class="plot-empty"><${Empty} icon="overview" title=${t("used.nothing")} action=${html`<${Button} href="#/clients">${t("used.nothing.do")}<//>`}>${t("used.nothing.text")}<//></div>`;
   const label = t("used.label", { what: t(`used.${measure}`), by: t(`used.by.${by}`), every: t(`used.every.${series.data.every}`) });
