@@ -32,6 +32,8 @@ class Key:
     choices: tuple[str, ...]
     default: Any
     says: str
+    #: What a list's members are: a page edits lines of text unlike sections. "" for what is no list.
+    of: str = ""
 
     @property
     def restart(self) -> bool:
@@ -122,7 +124,8 @@ def _below(kind: Any, prefix: str) -> typing.Iterator[Key]:
         origin = typing.get_origin(inner)
         choices = typing.get_args(inner) if origin is typing.Literal else ()
         type_ = {list: "list", dict: "object", typing.Literal: "string"}.get(origin) or _TYPES.get(inner, "object")
-        yield Key(path, type_, choices, _default(field), meaning)
+        of = _TYPES.get(unwrapped(typing.get_args(inner)[0])[0], "object") if origin is list else ""
+        yield Key(path, type_, choices, _default(field), meaning, of)
 
 
 def _at(plain: Any, path: str) -> Any:

@@ -227,6 +227,7 @@ async def test_every_key_has_its_meaning_and_none_tells_the_management_key(here:
     assert rows["host"]["restart"]
     assert rows["proxy-url"]["secret"]
     assert (rows["debug"]["set"], rows["debug"]["value"]) == (False, False)
+    assert (rows["allowed-hosts"]["of"], rows["models"]["of"]) == ("string", "object")
 
 
 async def test_edits_are_all_made_or_none_and_say_what_changed(here: Serving) -> None:

@@ -77,7 +77,7 @@ class Written(msgspec.Struct):
 
 class Row(msgspec.Struct, omit_defaults=True):
     """One key. `set`: it stands in the file. `restart`: counts from the next start on. `locked`: no route changes
-    it."""
+    it. `of`: what a list's members are."""
 
     path: str
     type: Literal["string", "integer", "number", "boolean", "list", "object"]
@@ -89,6 +89,7 @@ class Row(msgspec.Struct, omit_defaults=True):
     secret: bool | UnsetType = UNSET
     locked: bool | UnsetType = UNSET
     choices: list[str] = []
+    of: str = ""
 
 
 class Rows(msgspec.Struct):
@@ -187,6 +188,7 @@ async def rows(call: Call) -> Rows:
             secret=key.secret,
             locked=key.locked,
             choices=list(key.choices),
+            of=key.of,
         )
 
     return Rows(source(call), editor.writable, editor.etag(found), [row(key) for key in keys.every()])
