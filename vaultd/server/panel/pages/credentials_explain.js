@@ -36,7 +36,7 @@ export function Explain({ asked }) {
 function Candidates({ rows }) {
   const columns = [
     { key: "credential", label: t("credentials.account"), title: true, render: (row) => html`<span class="break">${row.credential}</span>` },
-    { key: "tier", label: t("explain.tier"), align: "end", narrow: true, render: (row) => (row.tier ?? 0) + 1 },
+    { key: "tier", label: t("explain.tier"), align: "end", narrow: true, render: (row) => row.tier },
     { key: "model", label: t("explain.as"), render: (row) => html`<code>${row.model}</code>` },
     { key: "state", label: t("credentials.state"), render: (row) => html`<${State} state=${row.state} />` },
     { key: "reason", label: t("explain.why"), render: (row) => html`<span>${row.reason || (row.state === "available" ? html`<${Badge} tone="ok">${t("explain.would")}<//>` : "")}${row.until && html` · <${Time} at=${row.until} />`}

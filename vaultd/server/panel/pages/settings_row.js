@@ -42,7 +42,7 @@ export function Row({ entry: key, change, error, writable, onChange }) {
         <span class="muted break">${removed
           ? t("settings.removed")
           : key.secret
-            ? html`<${Icon} name="lock" size=${12} /> ${t("settings.secret")}`
+            ? html`<${Icon} name="lock" size=${12} /> ${t(nested ? "settings.secret.inside" : "settings.secret")}`
             : byDefault && html`${t("settings.default")} <code>${byDefault.length > 80 ? `${byDefault.slice(0, 80)}…` : byDefault}</code>`}</span>
         ${change
           ? html`<${Button} small kind="quiet" onClick=${() => onChange(null)}>${t("settings.undo")}<//>`

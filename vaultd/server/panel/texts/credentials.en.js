@@ -13,7 +13,7 @@ export default {
   "credentials.acts": "Actions",
   "credentials.in.config": "in the configuration",
   "credentials.until": "for {time}",
-  "credentials.any.moment": "any moment now",
+  "credentials.any.moment": "any moment",
   "credentials.lift": "Lift",
   "credentials.lifted": "{id} is tried again with the next request.",
   "credentials.next": "Next:",

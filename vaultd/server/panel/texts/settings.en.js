@@ -26,6 +26,7 @@ export default {
   "settings.locked": "locked",
   "settings.locked.title": "Only in the file itself: no page may widen who manages this daemon.",
   "settings.secret": "hidden; what you type replaces it",
+  "settings.secret.inside": "secrets are masked; a mask left as it is keeps its secret",
   "settings.default": "Default",
   "settings.removed": "Goes back to its default.",
   "settings.undo": "Undo",

@@ -26,6 +26,7 @@ export default {
   "settings.locked": "锁定",
   "settings.locked.title": "只能在文件中修改：任何页面都不能扩大管理此服务的权限。",
   "settings.secret": "已隐藏；输入的内容会取代它",
+  "settings.secret.inside": "密钥已遮盖；保持遮盖不变即可保留原密钥",
   "settings.default": "默认",
   "settings.removed": "将恢复默认值。",
   "settings.undo": "撤销",
