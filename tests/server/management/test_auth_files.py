@@ -444,7 +444,7 @@ async def test_vertex_says_what_to_use_instead(page: Managed) -> None:
     form = aiohttp.FormData()
     form.add_field("file", b'{"private_key": "CANARY"}', filename="vertex.json")
     told = await page.asks("POST", "/vertex/import", data=form)
-    assert told.status == 501
+    assert told.status == 400
     assert "gemini-api-key" in told.json["error"] and "not supported yet" in told.json["error"]
 
 

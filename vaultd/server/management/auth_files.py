@@ -207,7 +207,7 @@ async def export(call: Call) -> Jwe:
 
 async def vertex(_call: Call) -> Done:
     raise Refused(
-        501,
+        400,
         "Vertex AI service accounts are not supported yet: add a Gemini API key (POST /credentials with provider "
         "gemini-api-key), or sign in with a Google account (/gemini-cli-auth-url)",
     )
@@ -293,7 +293,7 @@ def _at(wall: float) -> str | UnsetType:
 
 
 _NAME: Final = Query("name", "The file's name, as listed.", required=True)
-_NOT_FOUND: Final = {404: "file not found"}
+_NOT_FOUND: Final = {400: "`name must end with .json`", 404: "`file not found`"}
 
 ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/auth-files", list_, "Every credential file with how it stands.", _GROUP, answers=AuthFiles,
@@ -305,8 +305,9 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Takes token files of CLIProxyAPI, or sealed ones of this vault; each is sealed before it touches the disk.",
         _GROUP, query=(Query("name", "For a raw body: the file's name."),), body=bytes,
         takes=("application/json", _FORM, "application/octet-stream"), answers=Uploaded,
-        also={409: "the name is another account's, or the sealed file was overtaken since"}, limit=_UPLOAD_LIMIT,
-        theirs=True,
+        also={400: "the file is none that can be taken, or its name does not end with .json",
+              409: "the name is another account's, or the sealed file was overtaken since"},
+        limit=_UPLOAD_LIMIT, theirs=True,
     ),
     Route(
         "DELETE", "/auth-files", delete, "Deletes one credential file, or all.", _GROUP,
@@ -320,11 +321,12 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(
         "POST", "/auth-files/export", export,
         "A login in CLIProxyAPI's format, sealed to a public key of the asker's; whoever uses it ends it here.",
-        _GROUP, body=Export, answers=Jwe, also=_NOT_FOUND, limit=_LIMIT,
+        _GROUP, body=Export, answers=Jwe, limit=_LIMIT,
+        also={400: "the recipient is no public key of a kind that can be sealed to", 404: "`file not found`"},
     ),
     Route(
         "POST", "/vertex/import", vertex, "Not supported yet.", _GROUP, body=bytes,
-        takes=(_FORM, "application/json"), also={501: "Vertex AI service accounts are not supported yet"},
+        takes=(_FORM, "application/json"), also={400: "Vertex AI service accounts are not supported yet"},
         limit=_LIMIT, theirs=True,
     ),
 )  # fmt: skip

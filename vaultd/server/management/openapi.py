@@ -104,7 +104,11 @@ def _id(route: Route) -> str:
 
 
 def _answer(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
-    content: dict[str, Any] = {kind.strip(): {"schema": {"type": "string"}} for kind in route.gives.split(",")}
+    kinds = [kind.strip() for kind in route.gives.split(",")]
+    # What is no JSON and no plain text (YAML) is read by its own rules: nothing is said of its shape here.
+    content: dict[str, Any] = {
+        kind: {"schema": {"type": "string"} if kind.startswith("text/") else {}} for kind in kinds
+    }
     if "application/json" in content:
         content["application/json"] = {"schema": schema_of.get(_key(route.answers), {})}
     return {"description": route.says, "content": content}

@@ -328,7 +328,11 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Takes the address that the browser ended on, or the code, for a callback that cannot arrive by itself.",
         _GROUP,
         body=Callback,
-        also={404: "unknown or expired state, or provider", 409: "the sign-in waits for no answer any more"},
+        also={
+            400: "it is neither a redirect nor a code with its state",
+            404: "unknown or expired state, or provider",
+            409: "the sign-in waits for no answer any more",
+        },
         limit=_LIMIT,
     ),
 )

@@ -282,6 +282,8 @@ _BY: Final = Query("by", "What the rows are; without it one for all.", choices=g
 _EVERY: Final = Query("every", "How much one point sums up, in the daemon's time zone.", choices=get_args(Every))
 _FORM: Final = Query("format", "JSON has all that is kept, CSV the hours.", choices=get_args(Literal["json", "csv"]))
 
+_TIMES: Final = {400: "`from` does not lie before `to`."}
+
 ROUTES: Final[tuple[Route, ...]] = (
     Route(
         "GET",
@@ -300,6 +302,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "usage",
         query=(_FROM, _TO, _EVERY, _BY),
         answers=Series,
+        also=_TIMES,
     ),
     Route(
         "GET",
@@ -309,6 +312,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "usage",
         query=(_FROM, _TO, _BY),
         answers=Sums,
+        also=_TIMES,
     ),
     Route(
         "GET",
@@ -346,6 +350,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         body=bytes,
         takes=("application/json", "text/csv"),
         answers=Imported,
+        also={400: "It is neither an export nor a `/usage` of CLIProxyAPI."},
         limit=_IMPORT_LIMIT,
     ),
 )
