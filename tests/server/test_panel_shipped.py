@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 import vaultd.server
+from vaultd.work.health.codes import FAULTS
 
 PANEL: Final = Path(vaultd.server.__file__).parent / "panel"
 VENDOR: Final = PANEL / "vendor"
@@ -79,3 +80,8 @@ def test_every_text_that_is_asked_for_is_there() -> None:
     for path in OWN:
         for key in re.findall(r"""\bt\(\s*"([^"$]+)"\s*[,)]""", path.read_text()):
             assert key in known, f"{path.name}: {key}"
+
+
+def test_every_fault_has_its_meaning_in_chinese() -> None:
+    found = texts(PANEL / "texts" / "findings.zh.js")
+    assert {key.removeprefix("finding.") for key in found} == set(FAULTS)

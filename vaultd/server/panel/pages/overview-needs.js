@@ -1,7 +1,7 @@
 // What needs a person: what `vaultd doctor` finds, the worst first, each with its one next action: a place in this panel where
 // there is one, else the command to take along.
 import { html } from "../view.js";
-import { t } from "../i18n.js";
+import { known, t } from "../i18n.js";
 import { Badge, Button, Card, CopyButton, Empty, ErrorNote, Icon, Skeleton } from "../ui.js";
 
 /** What the panel itself can do about a finding: where to go and what the button says. */
@@ -10,9 +10,21 @@ function cure(finding, credentials) {
   if (finding.code === "sign-in-required" || finding.code.startsWith("sign-in"))
     return { href: `#/credentials?${new URLSearchParams({ sign_in: named?.provider ?? "", id: finding.subject })}`, word: t("needs.sign_in") };
   if (named) return { href: `#/credentials?${new URLSearchParams({ id: named.id })}`, word: t("needs.look") };
-  if (finding.check === "config" || finding.check === "warnings") return { href: "#/settings", word: t("needs.settings") };
-  return null;
+  if (/^(no-)?client-key/.test(finding.code)) return { href: "#/clients", word: t("needs.clients") };
+  const key = Object.keys(KEYS).find((start) => finding.code.startsWith(start));
+  return key ? { href: `#/settings?${new URLSearchParams({ filter: KEYS[key] })}`, word: t("needs.settings") } : null;
 }
+
+/** How the codes begin that a key of the configuration mends, and which one. */
+const KEYS = {
+  "config-": "",
+  "log-unwritable": "logging-to-file",
+  "prices-": "usage.prices-file",
+  "webhook-": "alerts",
+  "certificate-": "tls",
+  "exposed-without-tls": "tls",
+  "proxy-": "proxy-url",
+};
 
 export function Needs({ doctor, status }) {
   if (!doctor.data)
@@ -48,6 +60,8 @@ function Rest({ rows, list }) {
 
 function Finding({ finding, credentials }) {
   const next = cure(finding, credentials);
+  // The daemon speaks English; what its codes mean is known in other languages.
+  const means = known(`finding.${finding.code}`) ? t(`finding.${finding.code}`) : "";
   const tone = finding.state === "fail" ? "bad" : "warn";
   // A command is taken along; a sentence is not.
   const command = /^(vaultd|chmod|chown|systemctl) /.test(finding.action) && !finding.action.includes(", ") ? finding.action : "";
@@ -55,10 +69,11 @@ function Finding({ finding, credentials }) {
   return html`<li class=${`finding ${tone}`}>
     <${Icon} name=${tone === "bad" ? "alert" : "info"} />
     <div class="finding-words">
-      <p class="finding-says">${subject && html`<b>${subject}</b> · `}${finding.says}</p>
+      ${means && html`<p>${means}</p>`}
+      <p class=${means ? "finding-says small" : "finding-says"} lang="en">${subject && html`<b>${subject}</b> · `}${finding.says}</p>
       ${command
         ? html`<p class="finding-action"><code>${command}</code><${CopyButton} bare text=${command} /></p>`
-        : html`<p class="muted">${finding.action}</p>`}
+        : html`<p class="muted small" lang="en">${finding.action}</p>`}
     </div>
     ${next && html`<${Button} kind=${tone === "bad" ? "primary" : "plain"} small href=${next.href}>${next.word}<//>`}
   </li>`;

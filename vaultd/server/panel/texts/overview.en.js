@@ -24,6 +24,7 @@ export default {
   "needs.sign_in": "Sign in again",
   "needs.look": "Look at it",
   "needs.settings": "Settings",
+  "needs.clients": "Clients",
   "needs.first.title": "No credential yet",
   "needs.first.text": "Sign in to a vendor, and clients of this daemon can use its models.",
   "needs.first.do": "Sign in",

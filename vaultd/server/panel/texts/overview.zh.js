@@ -1,5 +1,8 @@
 // 中文：概览页。
+import findings from "./findings.zh.js";
+
 export default {
+  ...findings,
   "overview.stand": "{n} 个凭据中 {ready} 个可用 · {keys}",
   "overview.keys": "{n} 个客户端密钥",
   "overview.daemon": "守护进程",
@@ -20,6 +23,7 @@ export default {
   "needs.sign_in": "重新登录",
   "needs.look": "查看",
   "needs.settings": "设置",
+  "needs.clients": "客户端",
   "needs.first.title": "还没有凭据",
   "needs.first.text": "登录一个供应商后，客户端就能通过这个守护进程使用它的模型。",
   "needs.first.do": "登录",
