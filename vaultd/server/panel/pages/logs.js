@@ -2,8 +2,8 @@
 import { html, useState } from "../view.js";
 import { t } from "../i18n.js";
 import { Page, Tabs } from "../ui.js";
-import { Tail } from "./logs-tail.js";
-import { RequestLogs } from "./logs-requests.js";
+import { Tail } from "./logs_tail.js";
+import { RequestLogs } from "./logs_requests.js";
 
 const TABS = ["tail", "requests"];
 

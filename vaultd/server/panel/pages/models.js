@@ -3,7 +3,7 @@ import { html, useMemo, useState } from "../view.js";
 import { compact, t } from "../i18n.js";
 import { useGet } from "../api.js";
 import { Badge, Button, Card, Empty, Filter, Page, Switch, Table } from "../ui.js";
-import { Model } from "./models-one.js";
+import { Model } from "./models_one.js";
 
 /** The best state of those who serve it: one who can is enough. */
 const BEST = ["available", "cooling", "sign-in required", "disabled", "no provider"];
@@ -34,7 +34,7 @@ export default function Models({ query }) {
       <${Table} caption=${t("nav.models")} columns=${columns(open)} rows=${rows} state=${models} onRow=${(model) => open(model)}
         empty=${all.length
           ? html`<${Empty} icon="search" title=${t("models.unfound")} action=${html`<${Button} onClick=${() => { setFilter(""); setNow(false); }}>${t("models.all")}<//>`} />`
-          : html`<${Empty} icon="models" title=${t("models.none")} action=${html`<${Button} kind="primary" href="#/credentials?sign_in=">${t("models.sign_in")}<//>`}>${t("models.none.text")}<//>`} />
+          : html`<${Empty} icon="models" title=${t("models.none")} action=${html`<${Button} kind="primary" href="#/credentials?sign-in=">${t("models.sign_in")}<//>`}>${t("models.none.text")}<//>`} />
     <//>
     ${opened && html`<${Model} key=${opened.id} model=${opened} tab=${query.tab} onClose=${() => (location.hash = "#/models")} />`}
   <//>`;

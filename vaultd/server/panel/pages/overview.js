@@ -3,9 +3,9 @@ import { html, useMemo } from "../view.js";
 import { duration, fullTime, moment, t } from "../i18n.js";
 import { useGet } from "../api.js";
 import { Card, CopyButton, ErrorNote, Facts, Page, Skeleton, useNow } from "../ui.js";
-import { Needs } from "./overview-needs.js";
-import { Requests } from "./overview-requests.js";
-import { Used } from "./overview-usage.js";
+import { Needs } from "./overview_needs.js";
+import { Requests } from "./overview_requests.js";
+import { Used } from "./overview_usage.js";
 
 export default function Overview() {
   const about = useGet("/about", { every: 60 });

@@ -65,7 +65,7 @@ const model = (row) => html`<span class="break">${row.model || row.asked || "—
 
 const common = (names) => [
   { key: "model", label: t("requests.model"), title: true, render: model },
-  { key: "credential", label: t("requests.credential"), render: (row) => row.credential ? html`<a class="plain-link break" href=${`#/credentials?${new URLSearchParams({ id: row.credential })}`}>${row.credential}</a>` : "—" },
+  { key: "credential", label: t("requests.credential"), render: (row) => row.credential ? html`<a class="plain-link break" href=${`#/credentials?${new URLSearchParams({ filter: row.credential })}`}>${row.credential}</a>` : "—" },
   { key: "client", roomy: true, label: t("requests.client"), render: (row) => names[row.client] ?? (row.client || "—") },
 ];
 

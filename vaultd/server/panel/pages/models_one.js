@@ -3,7 +3,7 @@ import { html, useEffect, useRef, useState } from "../view.js";
 import { duration, number, t } from "../i18n.js";
 import { stream, useGet } from "../api.js";
 import { Button, CopyBlock, Dialog, Empty, ErrorNote, Field, Note, Skeleton, State, Tabs, Time } from "../ui.js";
-import { SAMPLES } from "./models-samples.js";
+import { SAMPLES } from "./models_samples.js";
 
 const TABS = ["try", "code", "who"];
 
@@ -101,9 +101,9 @@ function Who({ model }) {
   return html`${told.error && html`<${ErrorNote} error=${told.error} retry=${told.reload} />`}
     ${told.data?.answer && html`<${Note} tone=${model.credentials.some((one) => one.state === "available") ? "info" : "warn"} title=${told.data.answer} />`}
     ${!model.credentials.length
-      ? html`<${Empty} title=${t("models.who.none")} action=${html`<${Button} href="#/credentials?sign_in=">${t("models.sign_in")}<//>`} />`
+      ? html`<${Empty} title=${t("models.who.none")} action=${html`<${Button} href="#/credentials?sign-in=">${t("models.sign_in")}<//>`} />`
       : html`<ul class="who">${model.credentials.map((one) => html`<li key=${one.id}>
-          <div><a href=${`#/credentials?${new URLSearchParams({ id: one.id })}`}>${one.id}</a>
+          <div><a href=${`#/credentials?${new URLSearchParams({ filter: one.id })}`}>${one.id}</a>
             ${one.reason && html`<p class="muted small">${one.reason}${one.until && html` · <${Time} at=${one.until} />`}</p>`}</div>
           <${State} state=${one.state} />
         </li>`)}</ul>`}`;

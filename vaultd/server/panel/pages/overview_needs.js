@@ -8,8 +8,8 @@ import { Badge, Button, Card, CopyButton, Empty, ErrorNote, Icon, Skeleton } fro
 function cure(finding, credentials) {
   const named = credentials.find((row) => row.id === finding.subject);
   if (finding.code === "sign-in-required" || finding.code.startsWith("sign-in"))
-    return { href: `#/credentials?${new URLSearchParams({ sign_in: named?.provider ?? "", id: finding.subject })}`, word: t("needs.sign_in") };
-  if (named) return { href: `#/credentials?${new URLSearchParams({ id: named.id })}`, word: t("needs.look") };
+    return { href: `#/credentials?${new URLSearchParams({ "sign-in": named?.provider ?? "" })}`, word: t("needs.sign_in") };
+  if (named) return { href: `#/credentials?${new URLSearchParams({ filter: named.id })}`, word: t("needs.look") };
   if (/^(no-)?client-key/.test(finding.code)) return { href: "#/clients", word: t("needs.clients") };
   const key = Object.keys(KEYS).find((start) => finding.code.startsWith(start));
   return key ? { href: `#/settings?${new URLSearchParams({ filter: KEYS[key] })}`, word: t("needs.settings") } : null;
@@ -38,7 +38,7 @@ export function Needs({ doctor, status }) {
   const list = (rows) => rows.map((row) => html`<${Finding} key=${row.code + row.subject} finding=${row} credentials=${credentials} />`);
   if (status.data && !credentials.length)
     return html`<${Card} title=${t("needs.title")}>
-      <${Empty} icon="credentials" title=${t("needs.first.title")} action=${html`<${Button} kind="primary" icon="add" href="#/credentials?sign_in=">${t("needs.first.do")}<//>`}>
+      <${Empty} icon="credentials" title=${t("needs.first.title")} action=${html`<${Button} kind="primary" icon="add" href="#/credentials?sign-in=">${t("needs.first.do")}<//>`}>
         ${t("needs.first.text")}<//>
       ${failing.length > 0 && html`<ul class="findings">${list(failing)}</ul>`}
     <//>`;
