@@ -22,6 +22,8 @@ _STARS: Final = "****"
 _SECRET_KEYS: Final = frozenset(
     {"api-key", "api-keys", "secret-key", "client-secret", "generative-language-api-key", "remote-management-key"}
 )
+#: Some endpoints take their key so, and a `base-url` may end in it.
+_IN_QUERY: Final = re.compile(r"(?<=[?&])((?:api[-_]?)?key|(?:access[-_]?)?token)=[^&#]+", re.IGNORECASE)
 #: A secret shorter than this is left out of other text only where it stands as a word of its own.
 _WORD_MAX: Final = 12
 #: And one shorter than this nowhere: as a header's value it may be any word.
@@ -62,7 +64,9 @@ def shown(key: str, value: Any) -> Any:
         return mask(value)
     if key == "webhook-url":  # who knows its path may post there
         return re.sub(r"(?<=://)(?:[^/@]*@)?([^/?#]*)[/?#].*", rf"\1/{_STARS}", value, flags=re.DOTALL)
-    return re.sub(r"(?<=//)[^/@]*@", f"{_STARS}@", value) if key.endswith("-url") else value
+    if not key.endswith("-url"):
+        return value
+    return _IN_QUERY.sub(rf"\1={_STARS}", re.sub(r"(?<=//)[^/@]*@", f"{_STARS}@", value))
 
 
 def secret_at(key: str) -> bool:
@@ -87,16 +91,22 @@ class Masks:
                 seen = shown(key, value)
                 if seen != value:
                     self._known.setdefault(seen, set()).add(value)
-        self._words = sorted({word for known in self._known.values() for word in known}, key=len, reverse=True)
+        words = {word: seen for seen, known in self._known.items() for word in known}
+        self._words = sorted(words.items(), key=lambda pair: len(pair[0]), reverse=True)
 
     def hidden(self, text: str) -> str:
         """Any other text, with every secret that is known left out."""
-        for word in self._words:
+        for word, seen in self._words:
             if len(word) >= _WORD_MAX:
-                text = text.replace(word, _mask_of(word))
+                text = text.replace(word, seen)
             elif len(word) >= _WORD_MIN:
-                text = re.sub(rf"(?<![\w-]){re.escape(word)}(?![\w-])", _STARS, text)
+                text = re.sub(rf"(?<![\w-]){re.escape(word)}(?![\w-])", seen.replace("\\", r"\\"), text)
         return text
+
+    def seen(self, key: str, value: str) -> str:
+        """Text as it may be shown where it stands at `key`, other secrets within it left out."""
+        found = str(shown(key, value))
+        return found if key in _SECRET_KEYS else self.hidden(found)
 
     def meant(self, key: str, value: Any, old: Any = None, path: str = "") -> Any:
         """`value` with every mask in it replaced by what it stands for. `old`: what stood in its place, which a mask
@@ -118,7 +128,7 @@ class Masks:
             ]
         if not isinstance(value, str) or not secret_at(key) or _STARS not in value:
             return value
-        if isinstance(old, str) and (value == old or shown(key, old) == value):
+        if isinstance(old, str) and value in (old, shown(key, old), self.seen(key, old)):
             return old
         return self._one(self._known.get(value, set()), path)
 
@@ -137,10 +147,6 @@ class Masks:
         raise Unclear(
             path, "this is a mask, and no key that it stands for is in the configuration; write the key itself"
         )
-
-
-def _mask_of(secret: str) -> str:
-    return re.sub(r"(?<=//)[^/@]*@", f"{_STARS}@", secret) if "://" in secret else mask(secret)
 
 
 def _below(key: str, name: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 
 from vaultd.config import layout, write
 from vaultd.config.layout import Layout, Path
-from vaultd.config.masked import Masks, key_at, mask, shown
+from vaultd.config.masked import Masks, key_at, mask
 
 #: A key that is commented out; a URL with a password; what the vendors' keys and ours begin with.
 _COMMENTED: Final = re.compile(
@@ -29,8 +29,7 @@ def masked_text(text: str, source: str, masks: Masks | None = None) -> str:
     splices = [(start, end, _comment(text[start:end], masks)) for start, end in place.comments()]
     for path, start, end, quotes in place.scalars():
         value = str(write.at(raw, path))
-        seen = shown(key_at(path), value)
-        seen = masks.hidden(value) if seen == value else seen
+        seen = masks.seen(key_at(path), value)
         if seen != value:
             splices.append((start, end, layout.scalar(seen, quotes)))
     return _spliced(text, splices)
@@ -44,16 +43,14 @@ def meant_text(text: str, old: str, source: str) -> str:
     meant = masks.meant("", raw, before)
     place = Layout(text, source)
     written = _written(old, source)
-    hidden = {path: masks.hidden(value) for path, (value, _) in written.items() if masks.hidden(value) != value}
     splices = []
     for path, start, end, quotes in place.scalars():
         value, given = str(write.at(meant, path)), str(write.at(raw, path))
-        if value == given and hidden.get(path) == given:
-            value = written[path][0]
+        known, spelled = written.get(path, ("", ""))
+        if value == given and masks.seen(key_at(path), known) == given:
+            value = known
         if value != given:
-            same = [span for known, span in written.values() if known == value]
-            here = written.get(path, ("", ""))
-            splices.append((start, end, here[1] if here[0] == value else (same or [layout.scalar(value, quotes)])[0]))
+            splices.append((start, end, spelled if known == value else layout.scalar(value, quotes)))
     was: dict[str, set[str]] = {}
     for start, end in Layout(old, source).comments():
         was.setdefault(_comment(old[start:end], masks), set()).add(old[start:end])
