@@ -57,7 +57,7 @@ def test_edits_around_the_masks_are_kept() -> None:
     assert back.endswith("debug: true # new\n")
     turned = seen.replace('sk-C****cdef\',  "****", "****"', '****\',  "sk-C****cdef", "****"')
     again = meant_text(turned, TEXT, "f")
-    assert f"['CANARY-short',  '{LONG}', \"CANARY-small\"]" in again
+    assert f"""['CANARY-short',  "{LONG}", "CANARY-small"]""" in again
 
 
 @pytest.mark.parametrize(
