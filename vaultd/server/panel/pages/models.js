@@ -31,7 +31,7 @@ export default function Models({ query }) {
       <${Switch} label=${t("models.now")} checked=${now} onChange=${setNow} />
     </div>
     <${Card} flush>
-      <${Table} caption=${t("nav.models")} columns=${columns(open)} rows=${rows} state=${models} onRow=${(model) => open(model)}
+      <${Table} flow caption=${t("nav.models")} columns=${columns(open)} rows=${rows} state=${models} onRow=${(model) => open(model)}
         empty=${all.length
           ? html`<${Empty} icon="search" title=${t("models.unfound")} action=${html`<${Button} onClick=${() => { setFilter(""); setNow(false); }}>${t("models.all")}<//>`} />`
           : html`<${Empty} icon="models" title=${t("models.none")} action=${html`<${Button} kind="primary" href="#/credentials?sign-in=">${t("models.sign_in")}<//>`}>${t("models.none.text")}<//>`} />

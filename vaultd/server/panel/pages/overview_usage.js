@@ -90,7 +90,14 @@ function Drawing({ series, measure, by, names }) {
     lines=${MEASURES[measure].lines} label=${label} />`;
 }
 
-const TOKENS = { "used.failures": "--bad-fill" };
+/** A part keeps its colour when another has nothing to show. */
+const TOKENS = {
+  "used.failures": "--bad-fill",
+  "used.fresh": "--plot-1",
+  "used.cached": "--plot-2",
+  "used.answer": "--plot-3",
+  "used.reasoning": "--plot-4",
+};
 const some = (row) => row.values.some(Boolean);
 
 function plotted(data, measure, names) {
