@@ -61,7 +61,7 @@ async def add(house: House, args: Mapping[str, Any]) -> Any:
         raise Misconfigured(f"{provider.id} takes no API key: `vaultd login --{provider.id}`, or one of: {ways}")
     base_url = text(args, "base_url", "")
     if base_url and (urlsplit(base_url).scheme not in {"http", "https"} or not urlsplit(base_url).hostname):
-        raise Misconfigured(f"--base-url {base_url!r} is no http or https address")
+        raise Misconfigured(f"the base URL {base_url!r} is no http or https address")
     credential = Credential(
         id="",
         provider=provider.id,
