@@ -7,7 +7,7 @@ import { Button, Card, Empty, ErrorNote, Filter, Note, Page, Skeleton, Tabs, toa
 import { Row, meaning } from "./settings_row.js";
 import { Review } from "./settings_review.js";
 import { Raw } from "./settings_raw.js";
-import { editsOf, grouped } from "./settings_values.js";
+import { bare, editsOf, grouped } from "./settings_values.js";
 
 /** path → {content} or {remove: true}. */
 const drafted = store({});
@@ -25,7 +25,7 @@ export default function Settings({ query }) {
         ? state.error ? html`<${ErrorNote} error=${state.error} retry=${state.reload} />` : html`<${Skeleton} rows=${8} kind="row" />`
         : tab === "keys"
           ? html`<${Keys} asked=${state.data} reload=${state.reload} wanted=${query.filter ?? ""} />`
-          : html`<${Raw} writable=${state.data.writable} onSaved=${state.reload} />`}
+          : html`<${Raw} source=${file} writable=${state.data.writable} onSaved=${state.reload} />`}
     </div>
   <//>`;
 }
@@ -46,7 +46,7 @@ function Keys({ asked, reload, wanted }) {
     drafted.set(change ? { ...rest, [path]: change } : rest);
   };
   const wrong = { ...Object.fromEntries(Object.entries(errors).map(([path, { error, detail }]) => [path, [t(error), detail].filter(Boolean).join(" ")])) };
-  for (const { path, message } of refusals.errors) wrong[ownerOf(keys, path)] ??= message.replace(`${path}: `, "");
+  for (const { path, message } of refusals.errors) wrong[ownerOf(keys, path)] ??= bare(message, asked.file, path);
   const look = async () => {
     setBusy(true);
     try {
@@ -68,7 +68,6 @@ function Keys({ asked, reload, wanted }) {
     setReview(null);
     const restart = keys.some((key) => key.restart && answer.changed.includes(key.path));
     toast(t(restart ? "settings.saved.restart" : "settings.saved"), { tone: restart ? "warn" : "ok" });
-    for (const warning of answer.warnings ?? []) toast(warning, { tone: "bad" });
     await reload();
   };
   const seen = filtered(keys, filter, draft);

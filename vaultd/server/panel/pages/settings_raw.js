@@ -5,8 +5,9 @@ import { t } from "../i18n.js";
 import { post, request } from "../api.js";
 import { Button, Card, ErrorNote, Icon, Skeleton, toast } from "../ui.js";
 import { Review } from "./settings_review.js";
+import { bare } from "./settings_values.js";
 
-export function Raw({ writable, onSaved }) {
+export function Raw({ source, writable, onSaved }) {
   const [file, setFile] = useState(null);
   const [text, setText] = useState("");
   const [error, setError] = useState(null);
@@ -54,7 +55,7 @@ export function Raw({ writable, onSaved }) {
       <textarea class="mono raw" aria-label=${t("settings.raw")} spellcheck="false" autocomplete="off" wrap="off" readonly=${!writable} value=${text}
         rows=${Math.min(32, Math.max(12, text.split("\n").length + 1))} aria-invalid=${wrong.length ? "true" : undefined} aria-describedby="raw-errors"
         onInput=${(event) => { setText(event.currentTarget.value); setWrong([]); }}></textarea>
-      <div id="raw-errors" role="alert">${wrong.map((one, n) => html`<p key=${n} class="field-error"><${Icon} name="alert" size=${14} /> ${one.path && html`<code>${one.path}</code>`} ${one.message}</p>`)}</div>
+      <div id="raw-errors" role="alert">${wrong.map((one, n) => html`<p key=${n} class="field-error"><${Icon} name="alert" size=${14} /> ${one.path && html`<code>${one.path}</code>`} ${bare(one.message, source, one.path)}</p>`)}</div>
       <div class="actions"><${Button} kind="primary" busy=${busy} disabled=${!dirty || !writable} onClick=${look}>${t("settings.review")}<//>
         <${Button} kind="quiet" disabled=${!dirty} onClick=${() => { setText(file.text); setWrong([]); }}>${t("settings.discard")}<//></div>
     </div>

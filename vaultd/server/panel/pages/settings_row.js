@@ -24,7 +24,7 @@ export function Row({ entry: key, change, error, writable, onChange }) {
   const editable = writable && !key.locked;
   return html`<div class=${`setting ${long ? "long" : ""} ${change ? "changed" : ""}`}>
     <div class="setting-words">
-      <p class="setting-name"><label id=${`${id}n`} for=${id}><code>${key.path}</code></label>
+      <p class="setting-name"><label id=${`${id}n`} for=${nested && !long ? undefined : id}><code>${key.path}</code></label>
         ${change && html`<${Badge} tone="accent">${t("settings.changed")}<//>`}
         ${!change && key.set && html`<${Badge} title=${t("settings.set.title")}>${t("settings.set")}<//>`}
         ${key.restart && html`<${Badge} tone="warn" title=${t("settings.restart.title")}>${t("settings.restart")}<//>`}
@@ -35,7 +35,7 @@ export function Row({ entry: key, change, error, writable, onChange }) {
     </div>
     <div class="setting-control">
       ${nested && !long
-        ? html`<${Button} small id=${id} class="start" icon="edit" disabled=${!editable} aria-describedby=${`${id}h`} onClick=${() => setOpened(true)}>${t("settings.add")}<//>`
+        ? html`<${Button} small id=${`${id}b`} class="start" icon="edit" disabled=${!editable} aria-labelledby=${`${id}b ${id}n`} aria-describedby=${`${id}h`} onClick=${() => setOpened(true)}>${t("settings.add")}<//>`
         : html`<${Control} id=${id} entry=${key} control=${control} change=${change} error=${error} disabled=${!editable || removed} onChange=${onChange} />`}
       ${error && html`<p class="field-error" id=${`${id}e`} role="alert"><${Icon} name="alert" size=${14} /> ${error}</p>`}
       ${(change || key.set) && html`<div class="setting-under">

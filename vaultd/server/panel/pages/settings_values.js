@@ -100,6 +100,9 @@ function parsed(key, content) {
   }
 }
 
+/** What is wrong, without where: it is told where it is. */
+export const bare = (message, ...places) => places.reduce((text, place) => (place ? text.replace(`${place}: `, "") : text), message);
+
 export const isEmpty = (value) =>
   value === null || value === undefined || value === "" || (typeof value === "object" && Object.keys(value).length === 0);
 

@@ -63,7 +63,9 @@ function Flow({ state, providers, near, onClose, onDone, restart, choose }) {
   const path = `/sign-ins/${encodeURIComponent(state)}`;
   const asked = useGet(path, { every: 1.5, topics: "sign-ins" });
   const sign = asked.data;
-  const gone = asked.error?.status === 404;
+  // The way that is changed to: between the end of one sign-in and the beginning of the next nothing may be opened.
+  const [leaving, setLeaving] = useState("");
+  const gone = !leaving && asked.error?.status === 404;
   useEffect(() => {
     if (sign?.status === "ok") onDone?.(sign);
   }, [sign?.status]);
@@ -90,14 +92,15 @@ function Flow({ state, providers, near, onClose, onDone, restart, choose }) {
           : sign.status === "error"
             ? html`<${Failed} text=${sign.error} sign=${sign} restart=${restart} />`
             : html`<${Waiting} sign=${sign} name=${name} near=${near} path=${path} reload=${asked.reload} restart=${restart}
-                ways=${providers?.find((one) => one.id === sign.provider)?.ways ?? NO_WAYS} />`}
+                leaving=${leaving} setLeaving=${setLeaving} ways=${providers?.find((one) => one.id === sign.provider)?.ways ?? NO_WAYS} />`}
   <//>`;
 }
 
 /** What the vendor and the daemon need of the person now. */
-function Waiting({ sign, name, near, path, reload, restart, ways }) {
+function Waiting({ sign, name, near, path, reload, restart, ways, leaving, setLeaving }) {
   const change = async (way) => {
-    if (way === sign.way) return;
+    if (way === sign.way || leaving) return;
+    setLeaving(way);
     try {
       await remove(path);
     } catch (error) {
@@ -108,16 +111,18 @@ function Waiting({ sign, name, near, path, reload, restart, ways }) {
   return html`<div class="sign-in">
     <div class="sign-in-top">
       ${ways.length > 1
-        ? html`<${Tabs} label=${t("sign-in.ways")} current=${sign.way} onChange=${change} tabs=${ways.map((way) => ({ id: way, label: t(`sign-in.way.${way}`) }))} />`
+        ? html`<${Tabs} label=${t("sign-in.ways")} current=${leaving || sign.way} onChange=${change} tabs=${ways.map((way) => ({ id: way, label: t(`sign-in.way.${way}`) }))} />`
         : html`<span class="muted">${t(`sign-in.way.${sign.way}`)}</span>`}
       <${Countdown} until=${sign.expires_at} />
     </div>
     <${Notes} notes=${sign.notes} />
-    ${sign.status === "asking" && sign.question
-      ? html`<${Ask} key=${sign.question.text} sign=${sign} name=${name} path=${path} onAnswered=${reload} />`
-      : sign.way === "device"
-        ? html`<${Device} sign=${sign} name=${name} />`
-        : html`<${OpenPage} sign=${sign} name=${name} /><${Paste} sign=${sign} near=${near} onSent=${reload} />`}
+    ${leaving
+      ? html`<${Skeleton} rows=${4} kind="row" />`
+      : sign.status === "asking" && sign.question
+        ? html`<${Ask} key=${sign.question.text} sign=${sign} name=${name} path=${path} onAnswered=${reload} />`
+        : sign.way === "device"
+          ? html`<${Device} sign=${sign} name=${name} />`
+          : html`<${OpenPage} sign=${sign} name=${name} /><${Paste} sign=${sign} near=${near} onSent=${reload} />`}
   </div>`;
 }
 
