@@ -6,7 +6,9 @@ that know only theirs cannot answer a question, so there the defaults stand.
 
 from __future__ import annotations
 
+import asyncio
 import math
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlencode
 
@@ -143,15 +145,15 @@ async def start(call: Call) -> Sign:
     if len(label) > LONGEST_LABEL or not label.isprintable():
         raise Refused(400, "the label is too long, or holds what cannot be printed")
     call.changed.append(provider.id)
-    return _shown(call, await _started(call, Wish(provider, way, label, _projects(wanted.projects)), asks=True))
+    return await _shown(call, await _started(call, Wish(provider, way, label, _projects(wanted.projects)), asks=True))
 
 
 async def list_(call: Call) -> Signs:
-    return Signs([_shown(call, sign_in) for sign_in in call.house.sign_ins.all()])
+    return Signs([await _shown(call, sign_in) for sign_in in call.house.sign_ins.all()])
 
 
 async def show(call: Call) -> Sign:
-    return _shown(call, _named(call))
+    return await _shown(call, _named(call))
 
 
 async def answer(call: Call) -> Sign:
@@ -163,7 +165,7 @@ async def answer(call: Call) -> Sign:
         raise Refused(409, str(refusal)) from None
     except Misconfigured as refusal:
         raise Refused(400, str(refusal)) from None
-    return _shown(call, sign_in)
+    return await _shown(call, sign_in)
 
 
 async def cancel(call: Call) -> Done:
@@ -222,7 +224,8 @@ def _projects(given: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for text in given for name in text.split(",") if name.strip()))
 
 
-def _shown(call: Call, sign_in: SignIn) -> Sign:
+async def _shown(call: Call, sign_in: SignIn) -> Sign:
+    qr = await _qr(sign_in)
     left, question = sign_in.seconds_left if sign_in.waits else 0.0, sign_in.question
     return Sign(
         state=sign_in.state,
@@ -238,16 +241,22 @@ def _shown(call: Call, sign_in: SignIn) -> Sign:
         error=sign_in.error,
         credential=sign_in.credential,
         question=Asked(question.text, list(question.options), question.default) if question is not None else None,
-        qr=_qr(sign_in),
+        qr=qr,
     )
 
 
-def _qr(sign_in: SignIn) -> Matrix | None:
+async def _qr(sign_in: SignIn) -> Matrix | None:
     """For a phone. An address that ends on a port of this machine is of no use there."""
     if not sign_in.url or sign_in.way == "browser":
         return None
+    return await asyncio.to_thread(_matrix, sign_in.url)
+
+
+# A tenth of a second for a long address, and a page asks every second; as many as may wait, and some.
+@lru_cache(maxsize=16)
+def _matrix(url: str) -> Matrix | None:
     try:
-        code = segno.make(sign_in.url, error="l", micro=False)
+        code = segno.make(url, error="l", micro=False)
     except segno.DataOverflowError:
         return None
     rows = ["".join("1" if dark else "0" for dark in row) for row in code.matrix]
