@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from desk import login
 from managed import BASE, KEY, Managed, managed
 from watching import watching
 
@@ -91,6 +93,21 @@ async def test_a_sign_in_is_told_by_its_state_when_it_begins_and_when_it_ends(he
         assert await page.hears("sign-ins") == {"changed": [sign["state"]]}
         await here.asks("DELETE", f"/sign-ins/{sign['state']}")
         assert await page.hears("sign-ins") == {"changed": [sign["state"]]}
+
+
+async def test_a_login_is_told_by_its_id_when_it_comes_when_it_changes_and_when_it_goes(here: Managed) -> None:
+    async with watching(here, "credentials") as page:
+        owner = here.house.owner
+        ann = await owner.settle(login(here.sandbox, "claude", "ann@example.com", here.house.clock.now()))
+        assert await page.hears("credentials") == {"changed": [ann.id]}
+        async with owner.leased(ann.id) as lease:
+            assert lease.current is not None
+            settings = replace(lease.current.settings, disabled=True)
+            await lease.put(replace(lease.current, settings=settings))
+        assert await page.hears("credentials") == {"changed": [ann.id]}
+        async with owner.leased(ann.id) as lease:
+            await lease.remove()
+        assert await page.hears("credentials") == {"changed": [ann.id]}
 
 
 async def test_there_is_no_stream_without_the_key_and_none_of_an_unknown_topic(here: Managed) -> None:
