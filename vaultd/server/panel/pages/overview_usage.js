@@ -67,7 +67,7 @@ export function Used({ about, names }) {
   const actions = html`<${Tabs} label=${t("used.span")} current=${spanName} onChange=${setSpan}
     tabs=${Object.keys(SPANS).map((id) => ({ id, label: t(`used.span.${id}`) }))} />`;
   return html`<${Card} title=${t("used.title")} actions=${actions} class="used">
-    <${Figures} whole=${whole} currency=${sums.data?.currency} ready=${Boolean(sums.data)} />
+    <${Figures} whole=${whole} currency=${sums.data?.currency} ready=${Boolean(sums.data || sums.error)} />
     <div class="used-choices">
       <${Tabs} label=${t("used.what")} current=${measure} onChange=${setMeasure} tabs=${measures.map((id) => ({ id, label: t(`used.${id}`) }))} />
       <label class="row"><span class="muted small">${t("used.by")}</span>
