@@ -117,6 +117,19 @@ async def test_a_stream_and_a_translation_are_kept_as_each_side_heard_them(start
     assert "CANARY" not in text and PROMPT.encode() not in everything(here) and translated
 
 
+async def test_so_is_what_was_said_over_a_websocket(start: Start) -> None:
+    here = await start()
+    asked = {"type": "response.create", "model": "opus", "input": [{"role": "user", "content": PROMPT}]}
+    headers = {"Authorization": f"Bearer {CLIENT_KEY}"}
+    async with here.session.ws_connect(f"{here.url}/v1/responses", headers=headers) as socket:
+        await socket.send_json(asked)
+        while (await socket.receive_json())["type"] != "response.completed":
+            pass
+    text = await newest(here)
+    assert "endpoint: GET /v1/responses" in text and "event: response.completed" in text
+    assert text.count(PROMPT) >= 2 and "CANARY" not in text
+
+
 async def test_each_try_is_told_with_what_became_of_it(start: Start) -> None:
     here = await start()
     here.sandbox.fault("invented", at="llm", do="status", status=503, body='{"error":{"message":"overloaded"}}')
