@@ -66,7 +66,7 @@ class _Callbacks:
         try:
             allowed_host(self._house, request)
         except Refusal:
-            return page(403, "This is not an address of this daemon.")
+            return page(403, "This is not an address of this daemon (allowed-hosts).")
         if provider_named(self._house.catalog, request.match_info["vendor"]) is None:
             return page(404, "There is nothing here.")
         if any("prefetch" in request.headers.get(name, "").lower() for name in ("Sec-Purpose", "Purpose", "X-Moz")):

@@ -151,8 +151,8 @@ class SignIn:
         try:
             return await self._line
         finally:
-            # Also where the listener was faster: what comes after the first answer is none.
-            self._awaited, self._line, self.answered = None, None, True
+            # Also where the listener was faster: the line is cancelled then, and what comes later is none.
+            self.answered = True
 
     async def choose(self, effect: Choose) -> Sequence[str]:
         if not self._asks:
@@ -318,9 +318,8 @@ class PendingSignIns:
         await asyncio.wait([task])
 
     def _named(self, params: Sequence[tuple[str, str]], provider: str) -> SignIn:
-        """The one that the answer's one `state` names; a state is its vendor's alone."""
-        states = [value for name, value in params if name == "state"]
-        sign_in = self.get(states[0]) if len(states) == 1 else None
+        """The one that the answer's `state` names; a state is its vendor's alone."""
+        sign_in = self.get(next((value for name, value in params if name == "state"), ""))
         if sign_in is None:
             raise UnknownState("unknown or expired state")
         if provider and sign_in.provider != provider:

@@ -253,23 +253,22 @@ NO_NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NO_NAMES)
-async def test_thr_17_no_name_leaves_the_folder(page: Managed, name: str) -> None:
+async def test_thr_17_no_name_leaves_the_folder(page: Managed) -> None:
     before = sorted(page.house.owner.folder.parent.rglob("*.json"))
+    recipient, file = ECKey.generate_key().as_dict(private=False), plaintext(page, "codex")
+    for name in NO_NAMES:
+        answers = [
+            await uploads(page, name, file),
+            await downloads(page, name),
+            await page.asks("DELETE", "/auth-files", params={"name": name}),
+            await page.asks("PATCH", "/auth-files/status", {"name": name, "disabled": True}),
+            await page.asks("PATCH", "/auth-files/fields", {"name": name, "priority": 1}),
+            await page.asks("POST", "/auth-files/export", {"name": name, "recipient": recipient}),
+        ]
+        assert (name, {told.status for told in answers}) == (name, {400})
     form = aiohttp.FormData()
-    form.add_field("file", json.dumps(plaintext(page, "codex")).encode(), filename="x")
-    answers = [
-        await uploads(page, name, plaintext(page, "codex")),
-        await downloads(page, name),
-        await page.asks("DELETE", "/auth-files", params={"name": name}),
-        await page.asks("PATCH", "/auth-files/status", {"name": name, "disabled": True}),
-        await page.asks("PATCH", "/auth-files/fields", {"name": name, "priority": 1}),
-        await page.asks(
-            "POST", "/auth-files/export", {"name": name, "recipient": ECKey.generate_key().as_dict(private=False)}
-        ),
-        await page.asks("POST", "/auth-files", data=form),
-    ]
-    assert {told.status for told in answers} == {400}
+    form.add_field("file", json.dumps(file).encode(), filename="../x.json")
+    assert (await page.asks("POST", "/auth-files", data=form)).status == 400
     assert sorted(page.house.owner.folder.parent.rglob("*.json")) == before
 
 
@@ -281,7 +280,7 @@ HOSTILE: dict[str, Any] = {
     "twice the same within": b'{"type": "gemini", "token": {"access_token": "CANARY-a", "access_token": "CANARY-b"}}',
     "deep": b'{"type": "codex", "access_token": "CANARY", "x": ' + b"[" * 60_000,
     "NaN": b'{"type": "codex", "access_token": "CANARY", "x": NaN}',
-    "unknown type": {"type": "CANARYchat", "access_token": "CANARY"},
+    "unknown type": {"type": "chat", "access_token": "CANARY"},
     "type of another type": {"type": ["codex"], "access_token": "CANARY"},
     "vertex": {"type": "vertex", "service_account": {"private_key": "CANARY"}},
     "no token": {"type": "codex", "email": "ann@example.com"},
@@ -298,11 +297,11 @@ HOSTILE: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("what", HOSTILE)
-async def test_thr_18_a_hostile_file_is_refused_and_not_repeated(page: Managed, what: str) -> None:
-    told = await uploads(page, "x.json", HOSTILE[what])
-    assert told.status == 400, told.text
-    assert "CANARY" not in told.text.replace("canarychat", "") and len(told.body) < 300
+async def test_thr_18_a_hostile_file_is_refused_and_not_repeated(page: Managed) -> None:
+    for what, content in HOSTILE.items():
+        told = await uploads(page, "x.json", content)
+        assert (what, told.status) == (what, 400)
+        assert "CANARY" not in told.text and len(told.body) < 300
     assert page.files() == {} and not page.house.owner.snapshot()
 
 
@@ -341,8 +340,7 @@ async def test_thr_19_no_route_gives_plaintext(page: Managed) -> None:
             assert b"CANARY" not in (await page.asks("GET", path)).body
 
 
-@pytest.mark.parametrize("vendor", NAMES)
-@pytest.mark.parametrize("kind", ["RSA", "EC", "OKP"])
+@pytest.mark.parametrize(("vendor", "kind"), [*zip(NAMES, ("RSA", "EC", "OKP", "EC", "OKP"), strict=True)])
 async def test_thr_19_an_export_opens_for_its_recipient_alone_and_can_be_uploaded(
     page: Managed, vendor: str, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -154,6 +154,14 @@ async def test_qwens_auth_url_comes_with_its_code(page: Managed) -> None:
     assert (await ended(page, told["state"]))["credential"] == "qwen-1"
 
 
+@pytest.mark.parametrize("vendor", ["kimi", "qwen", "xai"])
+async def test_every_manifest_that_signs_in_has_its_address(page: Managed, vendor: str) -> None:
+    page.sandbox.set(vendor, device="deny")
+    told = (await page.asks("GET", f"/{vendor}-auth-url")).json
+    assert told["status"] == "ok" and told["url"].startswith(page.sandbox.url)
+    assert (await ended(page, told["state"]))["status"] == "error"
+
+
 # --- what is asked ----------------------------------------------------------------------------------------------------
 
 
@@ -292,6 +300,13 @@ async def test_the_callbacks_page_repeats_nothing_and_tells_nobody(page: Managed
     odd = await starts(page, "codex")
     query = urlencode({"error": "reflected<b>", "state": odd["state"]})
     assert "reflected" not in (await page.browses(f"{page.url}/codex/callback?{query}")).text
+
+
+async def test_a_pasted_refusal_ends_the_sign_in_with_its_reason(page: Managed) -> None:
+    sign_in = await starts(page, "codex")
+    refusal = {"error": "access_denied", "state": sign_in["state"], "provider": "codex"}
+    assert (await page.asks("POST", "/oauth-callback", refusal)).json == {"status": "ok"}
+    assert "access_denied" in (await ended(page, sign_in["state"]))["error"]
 
 
 async def test_sec_23_neither_code_nor_state_is_logged(page: Managed, caplog: pytest.LogCaptureFixture) -> None:
