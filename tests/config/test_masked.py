@@ -44,7 +44,15 @@ def test_every_key_in_the_text_is_masked_in_its_place_and_in_comments_too() -> N
 def test_sent_back_it_is_the_text_it_was_to_the_byte() -> None:
     seen = masked_text.masked_text(TEXT, "f")
     assert meant_text(seen, TEXT, "f") == TEXT
-    for text in (TEXT.replace("\n", "\r\n"), "\ufeff" + TEXT, TEXT.rstrip("\n"), "", "# nothing\n"):
+    for text in (
+        "null\n",
+        "api-keys: ~\nproxy-url: null\n",
+        TEXT.replace("\n", "\r\n"),
+        "\ufeff" + TEXT,
+        TEXT.rstrip("\n"),
+        "",
+        "# nothing\n",
+    ):
         assert meant_text(masked_text.masked_text(text, "f"), text, "f") == text
 
 

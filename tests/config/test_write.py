@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+import yaml as pyyaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -86,7 +87,8 @@ def test_a_key_that_is_not_there_comes_after_its_neighbours_and_with_its_section
     assert put("# nothing yet\n", "alerts.webhook-url", "https://x.example/") == (
         "# nothing yet\nalerts:\n  webhook-url: https://x.example/\n"
     )
-    assert put("", "port", 1) == put("{}", "port", 1) + "\n" == "port: 1\n"
+    for nothing in ("", "{}\n", "null\n", "~\n", "routing:\n"):
+        assert put(nothing, "port", 1) == ("routing:\nport: 1\n" if "routing" in nothing else "port: 1\n")
 
 
 def test_entries_that_stay_keep_their_comments_and_their_place_in_the_new_order() -> None:
@@ -151,7 +153,9 @@ def test_the_line_ends_the_mark_at_the_start_and_the_missing_last_one_are_kept()
 )
 def test_text_is_read_back_as_the_text_it_was(value: str) -> None:
     for text in ("auth-dir: x # c\n", "{auth-dir: x}", "auth-dir: 'x'\n", 'auth-dir: "x"\n', "auth-dir:\n", "# c\n"):
-        assert yaml.load(put(text, "auth-dir", value), "f") == {"auth-dir": value}
+        written = put(text, "auth-dir", value)
+        assert yaml.load(written, "f") == {"auth-dir": value}
+        assert pyyaml.safe_load(written) == {"auth-dir": value}  # nor does a reader of YAML 1.1 take it for else
     text = put("payload:\n  default: []\n", "payload.default", [{"models": [{"name": "m"}], "params": {"a": value}}])
     assert parse(text, "f", []).payload.default[0].params == {"a": value}
 
@@ -204,6 +208,8 @@ def test_thr_35_the_editor_reads_nothing_that_the_strict_reader_refuses(text: st
     ):
         with pytest.raises(Misconfigured):
             edit()
+    with pytest.raises(Misconfigured):
+        Layout(text, "f")
 
 
 # --- any text, any edit -----------------------------------------------------------------------------------------------

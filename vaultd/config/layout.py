@@ -66,7 +66,7 @@ class Layout:
             elif isinstance(node, pyyaml.SequenceNode):
                 for index, item in enumerate(node.value):
                     walk(item, (*path, index))
-            elif node is not None and not _is_null(node):
+            elif path and (node.style or node.value not in yaml.NULL):
                 found.append((path, lead + node.start_mark.index, lead + self._end(node), node.style or ""))
 
         walk(self.root, ())
@@ -117,7 +117,7 @@ class Layout:
 
     def added(self, path: Path, key: str, value: Any) -> str:
         """With one more member in the mapping at `path`, after its last."""
-        if not path and (self.root is None or not self.root.value):
+        if not path and not (isinstance(self.root, pyyaml.MappingNode) and self.root.value):
             return self._first(key, value)
         parents, node = self._found(path)
         if _is_null(node) or not isinstance(node, pyyaml.MappingNode) or not node.value:

@@ -29,7 +29,7 @@ MAX_DEPTH: Final = 32
 #: libyaml's event parser where PyYAML was built with it: same events, ten times faster at start-up.
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
+NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 #: YAML 1.2.2 §10.3.2, the core schema; octal and hexadecimal left out, nobody writes a model parameter in them.
 _INT: Final = re.compile(r"[-+]?[0-9]+")
@@ -183,7 +183,7 @@ def _mapping(events: Iterator[Any], source: str, depth: int) -> dict[str, Any]:
 def _scalar(event: Any) -> Any:
     if event.style:
         return event.value
-    return None if event.value in _NULL else Plain(event.value)
+    return None if event.value in NULL else Plain(event.value)
 
 
 def _refused(event: Any, source: str, why: str) -> Misconfigured:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from vaultd.config import keys, legacy, masked, write
+from vaultd.config import keys, legacy, masked, write, yaml
 from vaultd.config.masked import Masks, key_at, shown
 from vaultd.config.masked_text import masked_text, meant_text
 from vaultd.errors import Misconfigured
@@ -150,7 +150,7 @@ async def text(call: Call) -> Reply:
 async def replace(call: Call) -> Written:
     try:
         new = call.body.decode()
-        write.tree(new, source(call))
+        yaml.load(new, source(call))
     except UnicodeDecodeError:
         raise Refused(400, "invalid_yaml", message="is not UTF-8") from None
     except Misconfigured as error:
@@ -277,6 +277,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     Route(
         "POST", "/config/check", check, "What a change would do: errors, warnings, a diff of the file. Writes nothing.",
-        "config", body=Candidate, answers=Checked,
+        "config", body=Candidate, answers=Checked, also={400: "Both, or neither, of `edits` and `yaml`."},
     ),
 )  # fmt: skip
