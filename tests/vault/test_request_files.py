@@ -59,6 +59,9 @@ def test_a_file_that_was_renamed_cut_or_put_together_anew_is_refused(files: Requ
         (files.folder / f"{name(NOW, number)}.json").write_bytes(spoilt)
         with pytest.raises(Refused):
             files.text(name(NOW, number))
+    (files.folder / f"{name(NOW)}.json").write_bytes(b"\n".join([lines[1], lines[0], *lines[2:]]))
+    with pytest.raises(Refused, match="order"):
+        files.facts(name(NOW))
 
 
 @pytest.mark.parametrize("odd", ["../../etc/passwd", "x", "", "1790000000000-00000g", "1790000000000-000000.json"])

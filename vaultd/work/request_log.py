@@ -137,8 +137,9 @@ class RequestLog:
 
     async def close(self) -> None:
         await self.settled()
-        if self._thread is not None:
-            self._thread.shutdown()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown()
 
     def _entries(self) -> list[Entry]:
         found, known = [], self._facts
