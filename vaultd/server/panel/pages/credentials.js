@@ -26,7 +26,7 @@ export default function Credentials({ query }) {
   const all = state.data?.data;
   const rows = all && ordered(all).filter((row) => matches(row, filter));
   const waiting = (signs.data?.data ?? []).filter((sign) => sign.status === "wait" || sign.status === "asking");
-  const act = actions(state, (row) => setAbove({ kind: "sign-in", provider: row.provider }));
+  const act = actions(state, (row) => setAbove({ kind: "sign-in", provider: row.provider, label: row.label }));
   const opened = above?.kind === "details" && all?.find((row) => row.id === above.id);
   return html`<${Page} title=${t("nav.credentials")} sub=${all && summary(all)} actions=${html`
       <${Button} icon="upload" onClick=${() => setAbove({ kind: "import", files: [] })}>${t("credentials.import")}<//>
@@ -45,7 +45,7 @@ export default function Credentials({ query }) {
         empty=${filter ? html`<${Empty} icon="search" title=${t("credentials.none.match")} />` : html`<${Nothing} onSignIn=${() => setAbove({ kind: "sign-in" })} />`} />
     <//>
     <${Explain} asked=${query.explain ?? ""} />
-    ${above?.kind === "sign-in" && html`<${SignIn} provider=${above.provider} state=${above.state} near=${near} onClose=${away} onDone=${state.reload} />`}
+    ${above?.kind === "sign-in" && html`<${SignIn} key=${above.provider} provider=${above.provider} label=${above.label} state=${above.state} near=${near} onClose=${away} onDone=${state.reload} />`}
     ${above?.kind === "key" && html`<${AddKey} providers=${providers ?? []} onClose=${away} onDone=${state.reload} />`}
     ${above?.kind === "import" && html`<${Import} files=${above.files} onClose=${away} onDone=${state.reload} />`}
     ${opened && html`<${Details} row=${opened} providers=${providers} act=${act} onClose=${away} onChanged=${state.reload} />`}

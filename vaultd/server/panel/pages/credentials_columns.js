@@ -14,7 +14,6 @@ export function columns(providers, act) {
     { key: "state", label: t("credentials.state"), render: (row) => html`<${Standing} row=${row} act=${act} />` },
     { key: "expires_at", label: t("credentials.token"), render: (row) => html`<${Token} row=${row} />` },
     { key: "quota", label: t("credentials.quota"), render: (row) => html`<${Quota} windows=${row.quota} />` },
-    { key: "priority", label: t("credentials.priority"), align: "end", narrow: true, render: (row) => html`<span class="number">${number(row.priority ?? 0)}</span>` },
     { key: "acts", label: t("credentials.acts"), hideLabel: true, narrow: true, align: "end", render: (row) => html`<${Acts} row=${row} act=${act} />` },
   ];
 }
@@ -23,11 +22,18 @@ export const accountOf = (row) => row.account || row.label || row.id;
 
 export function Who({ row, providers }) {
   const who = accountOf(row);
+  const more = [
+    nameOf(providers, row.provider),
+    row.label !== who && row.label,
+    row.plan,
+    inConfig(row) && t("credentials.in.config"),
+    row.priority && t("credentials.priority.is", { n: row.priority }),
+  ];
   return html`<span class="who">
     <span class="vendor-mark small" aria-hidden="true">${(nameOf(providers, row.provider) || "?").slice(0, 1).toUpperCase()}</span>
     <span class="who-words">
       <span class="who-name">${who}</span>
-      <span class="who-more">${nameOf(providers, row.provider)}${row.label && row.label !== who ? ` · ${row.label}` : ""}${row.plan ? ` · ${row.plan}` : ""}${inConfig(row) ? ` · ${t("credentials.in.config")}` : ""}</span>
+      <span class="who-more">${more.filter(Boolean).join(" · ")}</span>
     </span>
   </span>`;
 }
@@ -50,14 +56,15 @@ function Standing({ row, act }) {
   return html`<div class="standing">
     <div class="row"><${State} state=${row.state} />${row.until && html`<${Until} at=${row.until} />`}
       ${row.running > 0 && html`<${Badge} tone="accent">${t("credentials.running", { n: row.running })}<//>`}
-      ${cooling && html`<${Button} small kind="quiet" onClick=${() => act.lift(row)}>${t("credentials.lift")}<//>`}
+      ${cooling && html`<button type="button" class="link" onClick=${() => act.lift(row)}>${t("credentials.lift")}</button>`}
       ${row.state === "sign-in required" && isLogin(row) && html`<${Button} small onClick=${() => act.signIn(row)}>${t("credentials.sign-in.again")}<//>`}</div>
     ${row.reason && html`<p class="standing-why">${row.reason}</p>`}
     ${told && html`<p class="standing-why muted">${t("credentials.next")} ${row.action}</p>`}
     ${row.renewal_fails && !row.reason.includes(row.renewal_fails) && html`<p class="standing-why warn-text">${t("credentials.renewal.fails", { why: row.renewal_fails })}</p>`}
-    ${(row.cooling ?? []).map((rest) => html`<div class="row cooling" key=${rest.model}>
-      <${Badge} tone="warn"><code>${rest.model}</code><//><${Until} at=${rest.until} /><span class="muted">${rest.reason}</span>
-      <${Button} small kind="quiet" onClick=${() => act.lift(row, rest.model)}>${t("credentials.lift")}<//></div>`)}
+    ${(row.cooling ?? []).map((rest) => html`<div class="rest" key=${rest.model}><code>${rest.model}</code>
+      <p><span class="warn-text">${t("state.cooling")} <${Until} at=${rest.until} /></span>
+        <button type="button" class="link" aria-label=${t("credentials.lift.label", { model: rest.model })} onClick=${() => act.lift(row, rest.model)}>${t("credentials.lift")}</button></p>
+      <p class="muted">${rest.reason}</p></div>`)}
   </div>`;
 }
 

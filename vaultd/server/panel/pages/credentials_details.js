@@ -29,7 +29,8 @@ export function Details({ row, providers, act, onClose, onChanged }) {
     : html`<${Button} href="#/settings">${t("credentials.to.settings")}<//>`;
   return html`<${Dialog} wide title=${accountOf(row)} onClose=${onClose} footer=${footer}>
     <div class="details-head"><span class="muted">${[nameOf(providers, row.provider), row.plan].filter(Boolean).join(" · ")}</span><${State} state=${row.state} /></div>
-    ${(row.reason || row.action) && html`<${Note} tone=${row.state === "available" ? "info" : "warn"} title=${row.reason}>${row.action}<//>`}
+    ${(row.reason || row.action) && html`<${Note} tone=${row.state === "available" ? "info" : "warn"} title=${row.reason}
+      action=${row.state === "sign-in required" && isLogin(row) && own && html`<${Button} onClick=${() => act.signIn(row)}>${t("credentials.sign-in.again")}<//>`}>${row.action}<//>`}
     <${Known} row=${more} />
     <${ErrorNote} error=${asked.error} retry=${asked.reload} />
     ${!own && html`<${Note}>${t("credentials.config.text")}<//>`}

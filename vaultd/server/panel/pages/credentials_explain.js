@@ -2,7 +2,7 @@
 import { html, useEffect, useState } from "../view.js";
 import { t } from "../i18n.js";
 import { useGet } from "../api.js";
-import { Badge, Button, Card, ErrorNote, Field, Note, State, Table, Time } from "../ui.js";
+import { Button, Card, ErrorNote, Field, Note, State, Table, Time } from "../ui.js";
 
 export function Explain({ asked }) {
   const [text, setText] = useState(asked);
@@ -39,7 +39,7 @@ function Candidates({ rows }) {
     { key: "tier", label: t("explain.tier"), align: "end", narrow: true, render: (row) => row.tier },
     { key: "model", label: t("explain.as"), render: (row) => html`<code>${row.model}</code>` },
     { key: "state", label: t("credentials.state"), render: (row) => html`<${State} state=${row.state} />` },
-    { key: "reason", label: t("explain.why"), render: (row) => html`<span>${row.reason || (row.state === "available" ? html`<${Badge} tone="ok">${t("explain.would")}<//>` : "")}${row.until && html` · <${Time} at=${row.until} />`}
+    { key: "reason", label: t("explain.why"), render: (row) => html`<span>${row.reason}${row.until && html` · <${Time} at=${row.until} />`}
       ${row.action && html`<br /><span class="muted">${t("credentials.next")} ${row.action}</span>`}</span>` },
   ];
   return html`<${Table} columns=${columns} rows=${rows} rowKey=${(row) => `${row.credential}${row.model}`} caption=${t("explain.title")} />`;

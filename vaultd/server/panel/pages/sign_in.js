@@ -9,8 +9,8 @@ import { Ask, Countdown, Device, OpenPage, Paste } from "./sign_in_steps.js";
 const NO_WAYS = [];
 export const nameOf = (providers, id) => providers?.find((one) => one.id === id)?.name || id;
 
-/** `provider`: begin with this one. `state`: take up this waiting sign-in. `onDone` whenever one has ended well. */
-export function SignIn({ provider, state, near, onClose, onDone }) {
+/** `provider`: begin with this one, `label`: what its account is called, so that it replaces the one of that name. `state`: take up this waiting sign-in. `onDone` whenever one has ended well. */
+export function SignIn({ provider, label, state, near, onClose, onDone }) {
   const providers = useGet("/providers");
   const [current, setCurrent] = useState(state ?? null);
   const [busy, setBusy] = useState("");
@@ -20,7 +20,7 @@ export function SignIn({ provider, state, near, onClose, onDone }) {
     setBusy(id);
     setError(null);
     try {
-      const sign = await post("/sign-ins", way ? { provider: id, way } : { provider: id });
+      const sign = await post("/sign-ins", { provider: id, ...(way && { way }), ...(label && id === provider && { label }) });
       setCurrent(sign.state);
     } catch (refused) {
       setError(refused);
