@@ -166,6 +166,7 @@ async def test_thr_30_a_secret_in_a_question_is_left_out_also_where_it_is_cut(st
     text = await newest(here)
     assert "CANARY" not in text and "sk-CAN" not in text
     assert text.count(f"[cut: {KEPT} of ") >= 2
+    assert max(map(len, text.splitlines())) == KEPT + len("  ")
     await says(
         here, "/v1/chat/completions", chat("big", json.dumps({"password": "CANARY", "key": secret, "CANARY": 1}))
     )

@@ -28,6 +28,8 @@ _BEAT: Final = 15.0
 #: Lines told at once; of more in half a second nobody reads each, and all are in the log.
 _LINES: Final = 200
 _COMMENT: Final = b": here\n\n"
+#: nginx keeps back what it passes on until so much is there, unless an answer says otherwise.
+HEADERS: Final = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -80,7 +82,7 @@ async def watch(call: Call) -> web.StreamResponse:
         )
     with house.live.watched():
         looks = {topic: _LOOKS[topic](house) for topic in topics}
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        response = web.StreamResponse(headers=HEADERS)
         await response.prepare(call.request)
         try:
             await _tell(house, looks, response)

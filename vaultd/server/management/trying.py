@@ -14,6 +14,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from vaultd.errors import VaultdError
+from vaultd.server.management.events import HEADERS
 from vaultd.server.management.route import Call, Route
 from vaultd.wire.members import Members
 from vaultd.wire.openai_chat.chunk import Chunk, decoded
@@ -48,7 +49,7 @@ async def ask(call: Call) -> web.StreamResponse:
     asked["stream_options"] = {"include_usage": True}
     if question.max_tokens is not None:
         asked["max_tokens"] = question.max_tokens
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    response = web.StreamResponse(headers=HEADERS)
     await response.prepare(call.request)
     story = Story(client=_CLIENT, endpoint="POST /v0/management/try")
     listener = _Listener(response, story)
