@@ -5,6 +5,8 @@ import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./v
 import { clock, compact, day, dayAndTime, t } from "./i18n.js";
 
 const HEIGHT = 240;
+/** The room for the figures beside it. */
+const AXIS = 52;
 let fetching = null;
 
 /** Its IIFE build is a third of its module's size; the name it leaves behind is `uPlot`. */
@@ -66,7 +68,7 @@ function options(uPlot, { at, rows, every, lines, format, width, colours, point 
     },
     axes: [
       { ...axis, size: 28, grid: { show: false }, space: every === "hour" ? 60 : 70, incrs: [3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 1209600], values: (_, splits) => splits.map(label) },
-      { ...axis, size: 52, gap: 6, grid: { stroke: token("--line"), width: 1 }, values: (_, splits) => splits.map(format) },
+      { ...axis, size: AXIS, gap: 6, grid: { stroke: token("--line"), width: 1 }, values: (_, splits) => splits.map(format) },
     ],
     series: [
       {},
@@ -142,7 +144,8 @@ const when = (seconds, every) => (every === "hour" ? dayAndTime(seconds) : day(s
 
 /** The words beside the pointer, on whichever side has room. */
 function Pointed({ index, left, width, at, rows, all, colours, every, format, lines }) {
-  const side = left > width / 2 ? { right: `${width - left - 52 + 16}px` } : { left: `${left + 52 + 16}px` };
+  // Moved, not laid out anew: it follows the pointer.
+  const side = { transform: left > width / 2 ? `translateX(calc(${left + AXIS - 16}px - 100%))` : `translateX(${left + AXIS + 16}px)` };
   const told = rows.filter((row) => row.values[index] !== null && (lines || row.values[index] > 0));
   const sum = rows.reduce((so, row) => so + (row.values[index] ?? 0), 0);
   return html`<div class="pointed" style=${side} aria-hidden="true">

@@ -148,7 +148,7 @@ export function ExpiryBar({ expiresAt, lifetime = 3600 }) {
   if (!at) return html`<span class="muted">${t("expiry.never")}</span>`;
   const left = (at.getTime() - now) / 1000;
   const tone = left <= 0 ? "bad" : left < lifetime * 0.1 ? "warn" : "ok";
-  const text = left <= 0 ? t("expiry.gone", { when: relative(at, now) }) : t("expiry.left", { time: duration(left) });
+  const text = left <= 0 ? t("expiry.gone", { when: relative(at, now) }) : t("expiry.left", { time: duration(Math.round(left)) });
   return html`<${Progress} value=${left / lifetime} tone=${tone} text=${text} />`;
 }
 

@@ -38,11 +38,15 @@ export function Requests({ about, names }) {
 
   // The book is at most a second behind, so what ended is asked for a second and a half after.
   const later = useRef(0);
+  const greeted = useRef(false);
   const pages = rows ? Math.ceil(rows.length / PAGE) : 1;
   useEvents("requests", (event) => {
     setRunning(event.running);
+    // The first event tells what ended before this page was here: the list has it.
+    const news = greeted.current && event.ended?.length > 0;
+    greeted.current = true;
     // Whoever has gone back several pages reads; nothing moves under them.
-    if (event.ended?.length && !off && pages <= 1) later.current ||= setTimeout(() => { later.current = 0; ask(); }, 1500);
+    if (news && !off && pages <= 1) later.current ||= setTimeout(() => { later.current = 0; ask(); }, 1500);
   });
   useEffect(() => () => clearTimeout(later.current), []);
 
