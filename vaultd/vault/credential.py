@@ -140,6 +140,19 @@ def same(one: Credential, other: Credential) -> bool:
     return one.identity == other.identity and any(one.identity[1:])
 
 
+def alike(one: Credential, other: Credential) -> bool:
+    """One account, as far as both tell: an imported file may hold an email alone, where a sign-in gives the ids too."""
+    if same(one, other):
+        return True
+    ids = ((one.account.person, other.account.person), (one.account.account, other.account.account))
+    return (
+        one.provider == other.provider
+        and bool(one.account.email)
+        and one.account.email == other.account.email
+        and all(mine == his or not mine or not his for mine, his in ids)
+    )
+
+
 def signed_in_again(current: Credential, new: Credential) -> Credential:
     """The operator's word on the old login stays, but for what this sign-in said anew."""
     unsaid = Settings()

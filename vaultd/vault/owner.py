@@ -28,7 +28,7 @@ from typing import Final, Never, Protocol
 from vaultd.errors import Misconfigured, TryLater, VaultdError
 from vaultd.vault.anchors import NOWHERE, Anchors, RolledBack, rolled_back, words
 from vaultd.vault.commit import Commits, Written, whole
-from vaultd.vault.credential import Credential, file_stem, same, signed_in_again
+from vaultd.vault.credential import Credential, alike, file_stem, same, signed_in_again
 from vaultd.vault.emergency import Emergency
 from vaultd.vault.keyring import Keyring
 from vaultd.vault.lease import Lease
@@ -235,7 +235,9 @@ class Owner:
                 current = lease.current or (rolled.credential if rolled is not None else None)
                 if current is None and self._store.stamp(f"{id_}.json") is not None:
                     continue  # a file that may not be used is somebody's too
-                if current is not None and not same(current, credential):
+                # Who signs in has named the account himself: of a dead login the email is enough.
+                fits = same if current is None or current.dead is None else alike
+                if current is not None and not fits(current, credential):
                     continue
                 put = await lease.put(wanted if current is None else signed_in_again(current, wanted))
             return self._durable(put, "signed in")

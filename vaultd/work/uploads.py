@@ -19,8 +19,8 @@ import msgspec
 from vaultd.catalog.models import Catalog
 from vaultd.errors import Misconfigured
 from vaultd.oauth.account import merged
-from vaultd.vault.credential import Credential, same
-from vaultd.vault.envelope import NAME, bound_name
+from vaultd.vault.credential import Credential, alike
+from vaultd.vault.envelope import bound_name
 from vaultd.vault.keyring import Keyring
 from vaultd.vault.look import credential_in
 from vaultd.vault.owner import Owner
@@ -65,11 +65,7 @@ def find(snapshot: Mapping[str, Credential], name: str) -> str | None:
 
 
 def read(name: str, data: bytes, catalog: Catalog, keyring: Keyring, *, now: float) -> Upload:
-    """Raises Misconfigured with what is wrong with it, and none of what it holds."""
-    if not NAME.fullmatch(name):
-        raise Misconfigured("invalid name")
-    if len(data) > FILE_LIMIT:
-        raise Misconfigured(f"{name}: larger than {FILE_LIMIT // 1024} KiB, so no token file")
+    """`name` and size are right already. Raises Misconfigured with what is wrong with it, and none of what it holds."""
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -91,10 +87,10 @@ async def take_in(owner: Owner, upload: Upload) -> Credential:
     snapshot, credential = owner.snapshot(), upload.credential
     id_ = find(snapshot, upload.name)
     holder = snapshot[id_] if id_ is not None else None
-    if holder is not None and not _alike(holder, credential):
+    if holder is not None and not alike(holder, credential):
         raise Conflict(f"{upload.name} is another account's, {id_}: delete that first, or use another name")
     if not upload.sealed:
-        if newer := [held.id for held in snapshot.values() if _alike(held, credential) and _overtook(held, credential)]:
+        if newer := [held.id for held in snapshot.values() if alike(held, credential) and _overtook(held, credential)]:
             raise Conflict(f"{upload.name} is older than {newer[0]}, which was renewed since: delete that first")
         if holder is not None:
             credential = replace(credential, account=merged(holder.account, credential.account))
@@ -103,20 +99,6 @@ async def take_in(owner: Owner, upload: Upload) -> Credential:
         return await owner.restore(upload.credential)
     except Misconfigured as error:
         raise Conflict(f"{upload.name}: {error}") from None
-
-
-def _alike(held: Credential, uploaded: Credential) -> bool:
-    """One account, as far as the upload tells."""
-    if same(held, uploaded):
-        return True
-    one, other = held.account, uploaded.account
-    ids = ((one.person, other.person), (one.account, other.account))
-    return (
-        held.provider == uploaded.provider
-        and bool(one.email)
-        and one.email == other.email
-        and all(known == said or not said or not known for known, said in ids)
-    )
 
 
 def _overtook(held: Credential, uploaded: Credential) -> bool:

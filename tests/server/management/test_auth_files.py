@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -122,8 +123,9 @@ async def test_the_uploaded_name_outlives_restart_renewal_and_a_new_sign_in(page
 
     told = (await page.asks("GET", "/codex-auth-url")).json
     await page.browses(told["url"])
-    while (await page.asks("GET", f"/get-auth-status?state={told['state']}")).json["status"] == "wait":
-        pass
+    async with asyncio.timeout(20):
+        while (await page.asks("GET", f"/get-auth-status?state={told['state']}")).json["status"] == "wait":  # noqa: ASYNC110 - a page polls too
+            await asyncio.sleep(0.01)
     again = [file for file in (await listed(page)).values() if file["id"] == id_]
     assert [file["name"] for file in again] == ["home.json"]
 
@@ -172,6 +174,25 @@ async def test_a_file_whose_token_was_spent_here_since_is_refused(page: Managed)
     assert only(page).tokens != renewed.tokens
     assert (await page.asks("POST", f"/credentials/{renewed.id}/refresh")).status == 200
     assert page.sandbox["claude"].counts["reuse_events"] == 0
+
+
+async def test_a_dead_login_that_came_as_a_file_is_brought_back_by_signing_in(page: Managed) -> None:
+    """The file had an email alone, and the vendor never told its ids: it is the same account all the same."""
+    await uploads(page, "x.json", plaintext(page, "claude", "claude@example.com", expired="2026-01-02T03:04:05Z"))
+    page.sandbox["claude"].sign_out()
+    assert (await page.asks("POST", f"/credentials/{only(page).id}/refresh")).status == 409
+    assert (await listed(page))["x.json"]["status"] == "error"
+
+    told = (await page.asks("GET", "/anthropic-auth-url")).json
+    await page.browses(told["url"])
+    held = page.house.sign_ins.get(told["state"])
+    assert held is not None
+    async with asyncio.timeout(20):
+        while held.waits:  # noqa: ASYNC110 - a page polls too
+            await asyncio.sleep(0.01)
+
+    assert (only(page).dead, only(page).account.person != "") == (None, True)
+    assert (await listed(page))["x.json"]["status"] == "active"
 
 
 # --- sealed files come back -------------------------------------------------------------------------------------------
@@ -389,6 +410,8 @@ def weak() -> dict[str, Any]:
     }
 
 
+# joserfc warns where we refuse, and the suite makes errors of warnings.
+@pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
 async def test_thr_19_no_weak_symmetric_or_private_key_is_a_recipient(page: Managed) -> None:
     await uploads(page, "x.json", plaintext(page, "codex"))
     for what, jwk in weak().items():
