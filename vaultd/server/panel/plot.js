@@ -99,6 +99,7 @@ export function Plot({ at, rows, every, format = compact, lines = false, label }
   const [hidden, setHidden] = useState(new Set());
   const [width, setWidth] = useState(0);
   const [pointed, setPointed] = useState({ at: null, left: 0 });
+  const [tabled, setTabled] = useState(false);
   const turn = useThemeTurn();
   const colours = useMemo(() => rows.map((row, n) => colour(n, row)), [rows, turn]);
   const seen = rows.filter((row) => !hidden.has(row.name));
@@ -136,7 +137,8 @@ export function Plot({ at, rows, every, format = compact, lines = false, label }
     ${rows.length > 1 && html`<div class="legend">${rows.map((row, n) => html`<button type="button" key=${row.name} class="legend-item"
       aria-pressed=${hidden.has(row.name) ? "false" : "true"} onClick=${() => toggle(row.name)}>
       <i style=${{ background: colours[n] }}></i><span>${row.label}</span></button>`)}</div>`}
-    <details class="plot-table"><summary>${t("plot.table")}</summary><${Values} ...${{ at, rows, every, format, label }} /></details>
+    <details class="plot-table" onToggle=${(event) => setTabled(event.currentTarget.open)}><summary>${t("plot.table")}</summary>
+      ${tabled && html`<${Values} ...${{ at, rows, every, format, label }} />`}</details>
   </div>`;
 }
 
