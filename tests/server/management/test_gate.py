@@ -170,3 +170,14 @@ async def test_what_is_not_there_and_what_is_not_meant_are_told_apart(serve: Ser
     heard = await ask(here, "GET", "/client-keys/config-x?reveal=perhaps")
     assert heard.status == 400
     assert json.loads(heard.body)["message"] == "reveal is to be of type boolean"
+
+
+async def test_a_number_is_an_integer_however_it_is_written(serve: Serve) -> None:
+    here = await serve(ON)
+    for written in ("3", "3.0", "30e-1"):
+        body = f'{{"value": {written}}}'.encode()
+        heard = await here.send("PUT", f"{BASE}/request-retry", body, key=KEY, Content_Type="application/json")
+        assert heard.status == 200
+        assert here.house.config.request_retry == 3
+    heard = await here.send("PUT", f"{BASE}/request-retry", b'{"value": 3.5}', key=KEY, Content_Type="application/json")
+    assert heard.status == 400

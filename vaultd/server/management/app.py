@@ -159,9 +159,25 @@ async def _body(route: Route, request: web.Request) -> Any:
     if route.body is bytes:
         return raw
     try:
-        return msgspec.json.decode(raw, type=route.body)
+        return _decoded(raw, route.body)
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError, UnicodeDecodeError):
         raise Refused(400, "invalid body") from None
+
+
+def _decoded(raw: bytes, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError:
+        # JSON has one kind of number: 5.0 is an integer (JSON Schema 2020-12, core §4.2.3), but not to msgspec.
+        return msgspec.convert(_with_integers(msgspec.json.decode(raw)), kind)
+
+
+def _with_integers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_integers(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_with_integers(member) for member in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 async def _read(route: Route, request: web.Request) -> bytes:

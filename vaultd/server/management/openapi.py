@@ -20,6 +20,7 @@ from vaultd.server.management.table import BASE, ROUTES
 _REF: Final = "#/components/schemas/{name}"
 #: aiohttp's `{name}` or `{name:pattern}`; a pattern may hold braces of its own.
 _VARIABLE: Final = re.compile(r"\{(\w+)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
+_TEXTS: Final = frozenset({"text/plain", "text/csv"})
 _ERROR: Final = {"$ref": "#/components/schemas/Error"}
 
 #: What any route may answer, and why; a route's `also` says what it means there.
@@ -105,10 +106,8 @@ def _id(route: Route) -> str:
 
 def _answer(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
     kinds = [kind.strip() for kind in route.gives.split(",")]
-    # What is no JSON and no plain text (YAML) is read by its own rules: nothing is said of its shape here.
-    content: dict[str, Any] = {
-        kind: {"schema": {"type": "string"} if kind.startswith("text/") else {}} for kind in kinds
-    }
+    # YAML and events are read by their own rules: nothing is said of their shape here.
+    content: dict[str, Any] = {kind: {"schema": {"type": "string"} if kind in _TEXTS else {}} for kind in kinds}
     if "application/json" in content:
         content["application/json"] = {"schema": schema_of.get(_key(route.answers), {})}
     return {"description": route.says, "content": content}
