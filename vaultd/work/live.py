@@ -33,8 +33,9 @@ class Live:
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
-        self._running: dict[int, Numbered] = {}
-        self._ended: deque[Numbered] = deque(maxlen=_ENDED)
+        #: Plain pairs, which are made in half the time, once a request.
+        self._running: dict[int, tuple[int, Story]] = {}
+        self._ended: deque[tuple[int, Story]] = deque(maxlen=_ENDED)
         #: How many have ended.
         self.over = 0
         self.watchers = 0
@@ -53,7 +54,7 @@ class Live:
             self.watchers -= 1
 
     def begin(self, story: Story) -> None:
-        self._running[id(story)] = Numbered(next(self._numbers), story)
+        self._running[id(story)] = (next(self._numbers), story)
 
     def end(self, story: Story) -> None:
         told = self._running.pop(id(story), None)
@@ -63,9 +64,9 @@ class Live:
 
     def running(self) -> tuple[Numbered, ...]:
         """Oldest first."""
-        return tuple(self._running.values())
+        return tuple(Numbered(*told) for told in self._running.values())
 
     def ended(self, seen: int = 0) -> list[Numbered]:
         """Of those that ended after the first `seen`, the last; oldest first."""
         fresh = min(self.over - seen, len(self._ended))
-        return list(self._ended)[len(self._ended) - fresh :]
+        return [Numbered(*told) for told in itertools.islice(self._ended, len(self._ended) - fresh, None)]
