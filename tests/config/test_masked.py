@@ -134,3 +134,8 @@ def test_what_was_shown_and_comes_back_in_any_order_is_each_entry_with_its_own_k
     # Two that look the same in all may have changed places: nobody could tell.
     assert sorted(map(said, back)) == sorted(map(said, entries))
     assert [shown("claude-api-key", entry) for entry in back] == [seen[i] for i in order]
+
+
+@pytest.mark.parametrize("text", ["null\n", "~", "", "{}", "# nothing\n"])
+def test_a_text_that_says_nothing_is_shown_as_it_is(text: str) -> None:
+    assert masked_text.masked_text(text, "config.yaml", Masks({})) == text

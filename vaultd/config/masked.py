@@ -77,6 +77,8 @@ def secret_at(key: str) -> bool:
 def key_at(path: tuple[str | int, ...]) -> str:
     """The key that decides what a value may be: the last one on its path; within `headers` each may be a secret."""
     names = [step for step in path if isinstance(step, str)]
+    if not names:  # a text that is nothing but `null`
+        return ""
     return "api-key" if "headers" in names[:-1] else names[-1]
 
 
