@@ -54,6 +54,9 @@ curl --unix-socket "$XDG_RUNTIME_DIR/vaultd/admin.sock" http://localhost{BASE}/s
   then are there CORS headers, and never for credentials.
 - **Bodies** are JSON, declared as such, unless the table says otherwise; others get 415.
 - **Secrets** are masked. `?reveal=1` shows them to this machine and to the admin socket, where a route knows it.
+- **The panel** is `/management.html`, from the wheel; `remote-management.disable-control-panel` takes it away, and
+  `MANAGEMENT_STATIC_PATH` (a folder, or the file) puts an operator's own `management.html` in its place, with a policy
+  that lets it talk to this address alone.
 - **Changes** leave one line in the log, by `vaultd.audit`: who, route, status, and the names of things; no value.
 
 A refusal is `{{"error": "…"}}`, often with a `message`. Beside what a row lists, any route may answer:
