@@ -70,7 +70,7 @@ function Flow({ state, providers, near, onClose, onDone, restart, choose }) {
     if (sign?.status === "ok") onDone?.(sign);
   }, [sign?.status]);
   const name = nameOf(providers, sign?.provider);
-  const waiting = sign && !gone && (sign.status === "wait" || sign.status === "asking");
+  const waiting = leaving || (sign && !gone && (sign.status === "wait" || sign.status === "asking"));
   const cancel = async () => {
     try {
       await remove(path);
@@ -81,7 +81,7 @@ function Flow({ state, providers, near, onClose, onDone, restart, choose }) {
   };
   const footer = html`${waiting && html`<${Button} kind="quiet" onClick=${cancel}>${t("sign-in.cancel")}<//>`}
     ${!waiting && html`<${Button} onClick=${choose}>${t("sign-in.another")}<//>`}
-    <${Button} kind=${sign?.status === "ok" ? "primary" : "plain"} onClick=${onClose}>${t(waiting ? "sign-in.later" : "sign-in.done")}<//>`;
+    <${Button} kind=${sign?.status === "ok" ? "primary" : "plain"} onClick=${onClose}>${t(waiting ? "sign-in.later" : sign?.status === "ok" ? "sign-in.done" : "close")}<//>`;
   return html`<${Dialog} title=${sign ? t("sign-in.to", { name }) : t("sign-in.title")} onClose=${onClose} footer=${footer} wide>
     ${gone && !asked.data?.credential
       ? html`<${Failed} text=${t("sign-in.gone")} sign=${sign} restart=${restart} />`
@@ -89,8 +89,8 @@ function Flow({ state, providers, near, onClose, onDone, restart, choose }) {
         ? html`<${ErrorNote} error=${asked.error} retry=${asked.reload} />${!asked.error && html`<${Skeleton} rows=${4} kind="row" />`}`
         : sign.status === "ok"
           ? html`<${Succeeded} sign=${sign} name=${name} />`
-          : sign.status === "error"
-            ? html`<${Failed} text=${sign.error} sign=${sign} restart=${restart} />`
+          : sign.status === "error" && !leaving
+            ? html`<${Failed} text=${sign.error === "cancelled" ? t("sign-in.gone") : sign.error} sign=${sign} restart=${restart} />`
             : html`<${Waiting} sign=${sign} name=${name} near=${near} path=${path} reload=${asked.reload} restart=${restart}
                 leaving=${leaving} setLeaving=${setLeaving} ways=${providers?.find((one) => one.id === sign.provider)?.ways ?? NO_WAYS} />`}
   <//>`;
