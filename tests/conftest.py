@@ -58,7 +58,7 @@ def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return env
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
     """Note that a test itself wrote a CANARY into this file, in clear and on purpose."""
     notes = tmp_path_factory.getbasetemp() / "planted.txt"

@@ -15,7 +15,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from elsewhere import Elsewhere, elsewhere
+from panel_page import Panel, tab
+from panel_world import World, world
+from playwright.async_api import Browser, async_playwright, expect
 
 HERE = Path(__file__).parent
 
@@ -38,6 +41,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
+#: A daemon, a browser and a test share two cores with another lane of the suite.
+expect.set_options(timeout=20_000)
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
     """One Chromium for all. A test takes a context of its own (`browser.new_context()`): no cookie, no storage."""
@@ -48,3 +55,41 @@ async def browser(tool: Callable[[str], str], tmp_path_factory: pytest.TempPathF
         chromium = await playwright.chromium.launch(executable_path=program, args=FLAGS, env=env)
         yield chromium
         await chromium.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def friend() -> AsyncIterator[Elsewhere]:
+    """A page of another origin, which the house lets in."""
+    async with elsewhere("127.0.0.1") as page:
+        yield page
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def house(
+    tmp_path_factory: pytest.TempPathFactory, planted: Callable[[Path], Path], friend: Elsewhere
+) -> AsyncIterator[World]:
+    """One daemon for all tests of the panel: each leaves what the others use as it was."""
+    folder, run = tmp_path_factory.mktemp("panel"), tmp_path_factory.mktemp("r", numbered=True)
+    async with world(folder, run, planted, [friend.origin]) as one:
+        yield one
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def panel(browser: Browser, house: World) -> AsyncIterator[Panel]:
+    """A tab of a browser on the daemon's own machine, its key given."""
+    async with await browser.new_context(locale="en-GB", reduced_motion="reduce") as context:
+        page = await tab(house, context)
+        yield page
+        assert page.faults == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def far(browser: Browser, house: World) -> AsyncIterator[Panel]:
+    """A tab of a browser on another machine: a proxy that the house trusts says so. It has no key yet."""
+    headers = {"X-Forwarded-For": "203.0.113.7"}
+    async with await browser.new_context(
+        locale="en-GB", reduced_motion="reduce", extra_http_headers=headers
+    ) as context:
+        page = await tab(house, context, key=None)
+        yield page
+        assert page.faults == []
