@@ -20,6 +20,7 @@ import traceback
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext, suppress
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Final, TextIO
@@ -36,6 +37,8 @@ FIELDS: Final = (
 #: A value shorter than this is no secret of ours, and would blank ordinary words.
 _SECRET_MIN: Final = 12
 
+_ALLOWED: Final = frozenset(FIELDS)
+
 #: How old a line may be when it is written.
 _GATHER_SECONDS: Final = 0.1
 
@@ -50,6 +53,7 @@ class Told(logging.LogRecord):
     `LogRecord` for much besides; together that costs as much as the line."""
 
     def __init__(self, name: str, message: str, fields: Mapping[str, object]) -> None:
+        self.fields: Final = fields
         self.__dict__.update(_BLANK, name=name, msg=message, created=time.time(), **fields)
 
 
@@ -65,8 +69,17 @@ class Line(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = f"{moment(record)} {record.levelname.lower()} {record.getMessage()}"
-        given = record.__dict__
-        line += "".join([f" {name}={_value(given[name])}" for name in FIELDS if given.get(name) is not None])
+        given: Mapping[str, object] = record.__dict__
+        names: Iterable[str] = FIELDS
+        if type(record) is Told:  # one a request: its few fields are walked, not all that there are
+            given, names = record.fields, [name for name in record.fields if name in _ALLOWED]
+        line += "".join(
+            [
+                f" {name}={value if type(value) is int else _quoted(str(value))}"
+                for name in names
+                if (value := given.get(name)) is not None
+            ]
+        )
         if record.exc_info and record.exc_info[0]:
             line += f" exception={record.exc_info[0].__name__} at={frames(record.exc_info[2])}"
         line = escaped(line)
@@ -74,7 +87,14 @@ class Line(logging.Formatter):
 
 
 def moment(record: logging.LogRecord) -> str:
-    return f"{dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec='milliseconds')[:-6]}Z"
+    second = int(record.created)
+    return f"{_second(second)}.{int((record.created - second) * 1000):03}Z"
+
+
+@lru_cache(8)
+def _second(at: int) -> str:
+    """A busy second has thousands of lines."""
+    return dt.datetime.fromtimestamp(at, dt.UTC).isoformat()[:-6]
 
 
 def scrubbed(text: str, secrets: Iterable[Secret]) -> str:
@@ -91,9 +111,10 @@ def escaped(text: str) -> str:
     return "".join(_escaped(char) for char in text)
 
 
-def _value(value: object) -> str:
-    text = str(value)
-    return text if type(value) is int or _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+@lru_cache(1024)
+def _quoted(text: str) -> str:
+    """Kept, for the same providers, credentials and models stand in line after line."""
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def _escaped(char: str) -> str:

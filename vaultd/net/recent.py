@@ -1,7 +1,8 @@
 """The last of the log, in memory, for a page that shows it: there whether the log goes to a file or to the journal.
 
 A record costs one entry in a list of fixed length; it becomes text when somebody looks. Not so a warning, and whatever
-holds an exception: a traceback would keep alive what a request held.
+holds an exception: a traceback would keep alive what a request held. Of the line of a request only its fields are kept:
+2,000 whole records are some megabytes that each request would drive through the processor's cache.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import deque
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
-from vaultd.net.logs import FIELDS, Secrets, escaped, frames, moment, scrubbed
+from vaultd.net.logs import FIELDS, Secrets, Told, escaped, frames, moment, scrubbed
 from vaultd.secret import Secret
 
 #: A screenful at a time, a page shows the last hour of a household; as text they are half a megabyte.
@@ -30,6 +31,15 @@ class Said(msgspec.Struct, frozen=True):
     fields: dict[str, str | int]
 
 
+class _Brief(NamedTuple):
+    """What is kept of a `Told`."""
+
+    at: float
+    name: str
+    text: str
+    fields: Mapping[str, object]
+
+
 class Recent(logging.Handler):
     """The last `CAPACITY` lines. `told` counts all there ever were: whoever watches knows by it what is new to him."""
 
@@ -37,10 +47,13 @@ class Recent(logging.Handler):
         super().__init__()
         self._secrets = secrets
         self._numbers = itertools.count(1)
-        self._kept: deque[tuple[int, list[logging.LogRecord | Said]]] = deque(maxlen=CAPACITY)
+        self._kept: deque[tuple[int, list[logging.LogRecord | _Brief | Said]]] = deque(maxlen=CAPACITY)
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Without the lock of `Handler.handle`: to append is one step, whichever thread does it."""
+        if type(record) is Told:
+            self._kept.append((next(self._numbers), [_Brief(record.created, record.name, record.msg, record.fields)]))
+            return True
         early = record.levelno >= logging.WARNING or record.exc_info
         self._kept.append((next(self._numbers), [_said(record, list(self._secrets())) if early else record]))
         return True
@@ -56,8 +69,12 @@ class Recent(logging.Handler):
         return [_read(slot, secrets) for slot in reversed(fresh)]
 
 
-def _read(slot: list[logging.LogRecord | Said], secrets: Sequence[Secret]) -> Said:
+def _read(slot: list[logging.LogRecord | _Brief | Said], secrets: Sequence[Secret]) -> Said:
     found = slot[0]
+    if isinstance(found, _Brief):
+        whole = Told(found.name, found.text, found.fields)
+        whole.created = found.at
+        found = whole
     if isinstance(found, logging.LogRecord):
         found = slot[0] = _said(found, secrets)
     return found

@@ -293,17 +293,17 @@ def _tell(story: Story) -> None:
         Told(
             _log.name,
             "relayed",
-            {
-                "provider": story.provider,
+            {  # in the order of FIELDS
                 "credential": story.credential,
+                "provider": story.provider,
                 "model": story.model or story.asked,
                 "format": story.format,
                 "status": story.status,
                 "attempt": story.attempts,
-                "refused": story.refused or None,
                 "input_tokens": usage and usage.input,
                 "output_tokens": usage and usage.output,
                 "dropped": ",".join(story.dropped) or None,
+                "refused": story.refused or None,
             },
         )
     )
