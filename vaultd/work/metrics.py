@@ -1,8 +1,8 @@
 """What Prometheus reads. Own registry per house, so that two houses in one process (tests) do not mix.
 
-One cheap call per request: label children are looked up once and kept. Labels are from closed sets, never a client's
-word; an account's e-mail is hashed (THR-31). What can be counted when asked (credentials, cooldowns, expiry) is counted
-then, in `render`.
+One cheap call per request: it is tallied, and becomes series when somebody asks. Labels are from closed sets, never a
+client's word; an account's e-mail is hashed (THR-31). What can be counted when asked (credentials, cooldowns, expiry)
+is counted then, in `render`.
 """
 
 from __future__ import annotations
@@ -110,8 +110,10 @@ class Metrics:
         self._dropped_known: set[tuple[str, str]] = set()
         build = Gauge("vaultd_build_info", "1, with the version.", ["version"], registry=registry)
         build.labels(__version__).set(1)
-        self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._attempt_children: dict[tuple[str, int], Counter] = {}
+        #: Counted here, where it costs a tenth, and handed over when somebody asks.
+        self._answered: Tally[tuple[str, str, int]] = Tally()
+        self._tried: Tally[tuple[str, int]] = Tally()
+        self._timed: dict[str, Histogram] = {}
         #: Requests begun and not ended: the way down waits for them.
         self.in_work = 0
 
@@ -121,21 +123,15 @@ class Metrics:
     def ended(self, fmt: str, provider: str, status: int, seconds: float) -> None:
         """A request begun with `began` is answered; `provider` is "" where none was asked."""
         self.in_work -= 1
-        key = (fmt, provider, status)
-        children = self._request_children.get(key)
-        if children is None:
-            children = (self._requests.labels(fmt, provider, str(status)), self._seconds.labels(fmt))
-            self._request_children[key] = children
-        children[0].inc()
-        children[1].observe(seconds)
+        self._answered[fmt, provider, status] += 1
+        timed = self._timed.get(fmt)
+        if timed is None:
+            timed = self._timed[fmt] = self._seconds.labels(fmt)
+        timed.observe(seconds)
 
     def attempt(self, provider: str, status: int) -> None:
         """One try at a vendor."""
-        key = (provider, status)
-        child = self._attempt_children.get(key)
-        if child is None:
-            child = self._attempt_children[key] = self._attempts.labels(provider, str(status))
-        child.inc()
+        self._tried[provider, status] += 1
 
     def dropped(self, fmt: str, fields: Iterable[str]) -> None:
         """What one translation lost. A field may be a client's word: above the limit they are all `other`."""
@@ -159,9 +155,18 @@ class Metrics:
     def reload(self, outcome: str) -> None:
         self._reloads.labels(outcome).inc()
 
+    def _hand_over(self) -> None:
+        for (fmt, provider, status), count in self._answered.items():
+            self._requests.labels(fmt, provider, str(status)).inc(count)
+        for (provider, status), count in self._tried.items():
+            self._attempts.labels(provider, str(status)).inc(count)
+        self._answered.clear()
+        self._tried.clear()
+
     def render(self, now: Seen) -> bytes:
         """The exposition text, with what is counted when asked."""
         rows = now.standings
+        self._hand_over()
         self._active.set(self.in_work)
         for gauge in (self._credentials, self._cooling, self._expiry, self._faults, self._failures, self._open):
             gauge.clear()
