@@ -77,7 +77,8 @@ def session_of(fmt: FormatName, headers: Mapping[str, str], body: Members) -> Se
 def _named(headers: Mapping[str, str], body: Members) -> Iterator[tuple[str, Any]]:
     """Names by the client, the surest first; one and the same session may come by either of the first two."""
     for header in _HEADERS:
-        yield "session", headers.get(header)
+        if header in headers:  # nearly always not: it costs less than a step of this generator
+            yield "session", headers.get(header)
     if "prompt_cache_key" in body:
         yield "session", body.get("prompt_cache_key")
     if "metadata" in body:
