@@ -6,6 +6,7 @@ Where the model's name and the wish for a stream stand differs by format, and is
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -88,8 +89,14 @@ class Desk:
 
 def story_of(request: web.Request) -> Story:
     resource = request.match_info.route.resource
-    endpoint = f"{request.method} {resource.canonical}" if resource is not None else request.method
+    endpoint = _endpoint(request.method, resource.canonical) if resource is not None else request.method
     return Story(client=request.get(CLIENT, ""), endpoint=endpoint)
+
+
+@cache
+def _endpoint(method: str, route: str) -> str:
+    """One text for all requests of a route: usage keeps it until it is written down."""
+    return f"{method} {route}"
 
 
 def _plain(request: web.Request, body: bytes, fmt: FormatName, count: bool, completions: bool) -> Ask:
