@@ -25,7 +25,7 @@ MIB = 1024 * 1024
     [
         ("zstd", zstandard.compress(ASK)),
         ("ZSTD", zstandard.compress(ASK[:5]) + zstandard.compress(ASK[5:])),
-        ("gzip", gzip.compress(ASK)),
+        ("gzip", gzip.compress(ASK, mtime=0)),
         ("deflate", zlib.compress(ASK)),
         ("identity", ASK),
     ],
