@@ -128,18 +128,19 @@ class Layout:
         column = node.start_mark.column
         return self._below(self._end(node), [" " * column + line for line in self._pair_lines(key, value)])
 
-    def inserted(self, path: Path, index: int, value: Any) -> str:
-        """With one more entry in the list at `path`, before the one that is at `index` now, or after the last."""
+    def inserted(self, path: Path, index: int, *values: Any) -> str:
+        """With more entries in the list at `path`, before the one that is at `index` now, or after the last."""
         parents, node = self._found(path)
         if not isinstance(node, pyyaml.SequenceNode) or not node.value:
-            return self.replaced(path, [value])
+            return self.replaced(path, [*values])
         if any(_is_flow(one) for one in (*parents, node)):
+            new = ", ".join(_flow(value) for value in values)
             if index == 0:
                 start = node.value[0].start_mark.index
-                return self._spliced((start, start, f"{_flow(value)}, "))
+                return self._spliced((start, start, f"{new}, "))
             end = self._end(node.value[index - 1])
-            return self._spliced((end, end, f", {_flow(value)}"))
-        lines = [" " * node.start_mark.column + line for line in self._item(value)]
+            return self._spliced((end, end, f", {new}"))
+        lines = [" " * node.start_mark.column + line for value in values for line in self._item(value)]
         if index:
             return self._below(self._end(node.value[index - 1]), lines)
         start = self._own_line(self._dash(node, 0))

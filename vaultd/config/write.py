@@ -11,6 +11,7 @@ What is removed takes along the comments on and between its own lines; comments 
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -132,12 +133,17 @@ def says(raw: Any, wanted: Any, *, exact: bool = False) -> bool:
 
 def _put(text: str, path: Path, value: Any, source: str) -> str:
     raw = tree(text, source)
-    old = at(raw, path)
-    if old is NOTHING:
-        known = next(length for length in range(len(path), -1, -1) if at(raw, path[:length]) is not NOTHING)
-        for step in reversed(path[known + 1 :]):
-            value = [value] if isinstance(step, int) else {step: value}
-        return _added(text, path[:known], path[known], value, source)
+    if (old := at(raw, path)) is not NOTHING:
+        return _changed(text, path, old, value, source)
+    known = next(length for length in range(len(path), -1, -1) if at(raw, path[:length]) is not NOTHING)
+    for step in reversed(path[known + 1 :]):
+        value = [value] if isinstance(step, int) else {step: value}
+    return _added(text, path[:known], path[known], value, source)
+
+
+def _changed(text: str, path: Path, old: Any, value: Any, source: str) -> str:
+    """What stands at `path` says `old`: no look at the text but where something is different, for each takes
+    milliseconds and a list may be long."""
     if says(old, value, exact=path[:1] == ("payload",)):
         return text
     if isinstance(old, dict) and isinstance(value, Mapping) and _some(value) and old:
@@ -155,7 +161,10 @@ def _added(text: str, where: Path, step: str | int, value: Any, source: str) -> 
 def _put_mapping(text: str, path: Path, old: dict[str, Any], new: Mapping[str, Any], source: str) -> str:
     meant = {key: value for key, value in new.items() if value is not None}
     for key, value in meant.items():  # first what is new: a mapping that loses its last member would go
-        text = _put(text, (*path, key), value, source)
+        if key in old:
+            text = _changed(text, (*path, key), old[key], value, source)
+        else:
+            text = Layout(text, source).added(path, key, value)
     for key in old:
         if key not in meant:
             text = Layout(text, source).without((*path, key))
@@ -170,11 +179,14 @@ def _put_list(text: str, path: Path, old: list[Any], new: list[Any], source: str
     stays = sorted(where, key=lambda j: where[j])
     if stays != sorted(stays):
         text = Layout(text, source).ordered(path, [stays.index(j) for j in sorted(stays)])
-    for index, value in enumerate(new):
-        if index in where:
-            text = _put(text, (*path, index), value, source)
-        else:
-            text = Layout(text, source).inserted(path, index, value)
+    for place, j in enumerate(sorted(where)):
+        text = _changed(text, (*path, place), old[where[j]], new[j], source)
+    index = 0
+    while index < len(new):
+        run = list(itertools.takewhile(lambda i: i not in where, range(index, len(new))))
+        if run:
+            text = Layout(text, source).inserted(path, index, *new[index : index + len(run)])
+        index += len(run) + 1
     return text
 
 
@@ -200,7 +212,7 @@ def matched(old: list[Any], new: list[Any]) -> dict[int, int]:
 
 def _named(entry: Any) -> tuple[str, str] | None:
     if isinstance(entry, Mapping):
-        return next(((name, str(entry[name])) for name in _NAMES if entry.get(name) not in {None, ""}), None)
+        return next(((name, str(entry[name])) for name in _NAMES if isinstance(entry.get(name), str | int)), None)
     # A bare key of an older spelling, and the entry that holds it now.
     return ("api-key", str(entry)) if isinstance(entry, str) else None
 

@@ -18,8 +18,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-import bcrypt
-
 from vaultd.catalog.load import load, shipped_folder
 from vaultd.config import places, write
 from vaultd.config.keys import AT_START, LOCKED, differing
@@ -234,6 +232,8 @@ def _plain_key(secret: str) -> bool:
 
 
 def _hashed(source: str) -> Edit:
+    import bcrypt  # noqa: PLC0415 - start-up time
+
     def make(text: str) -> str:
         raw = write.tree(text, source)
         for path in (("remote-management", "secret-key"), ("remote-management-key",)):  # the first that is there counts

@@ -193,6 +193,18 @@ async def test_keys_of_a_compatible_vendor_come_in_either_spelling(here: Serving
     assert acme.models == []
 
 
+@pytest.mark.parametrize("name", ENTRIES)
+async def test_members_of_any_kind_are_refused_and_no_fault(here: Serving, name: str) -> None:
+    text = file(here).read_text()
+    for odd in ({}, [], {"a": 1}, [[]], None, 1, True, "\x00", "****"):
+        for member in ("api-key", "name", "base-url", "headers", "models", "api-key-entries", "prot", ""):
+            whole = {"api-key": "k", "name": "n", "base-url": "https://x", member: odd}
+            for method, body in (("PUT", [whole]), ("PATCH", {"index": 0, "value": {member: odd}})):
+                assert (await ask(here, method, f"/{name}", body)).status in {200, 400, 404, 422}
+    assert "****" not in file(here).read_text()
+    assert text.count("# the laptop") == file(here).read_text().count("# the laptop")
+
+
 async def test_the_same_mask_in_two_entries_stands_for_each_ones_own_key(serve: Serve) -> None:
     two = "claude-api-key: [{api-key: CANARY-a, base-url: https://a}, {api-key: CANARY-b, base-url: https://b}]\n"
     here = await serve(f"remote-management: {{secret-key: {KEY}}}\n{two}")
