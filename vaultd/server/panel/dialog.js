@@ -57,7 +57,7 @@ export function Confirm() {
   return html`<${Dialog} title=${asked.title} onClose=${() => answer(false)} footer=${footer}>
     <p>${asked.text}</p>
     ${asked.typed && html`<label class="field">${t("confirm.type", { word: asked.typed })}
-      <input value=${word} autocomplete="off" spellcheck="false" onInput=${(event) => setWord(event.currentTarget.value)} />
+      <input value=${word} autocomplete="off" spellcheck=${false} onInput=${(event) => setWord(event.currentTarget.value)} />
     </label>`}
   <//>`;
 }

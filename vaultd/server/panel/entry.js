@@ -41,7 +41,7 @@ export default function Entry({ tools }) {
       <p class="sub">${t("entry.sub")}</p>
       <form onSubmit=${enter}>
         <${Field} label=${t("entry.label")} type="password" autocomplete="current-password" autofocus required value=${key}
-          spellcheck="false" onInput=${(event) => setKey(event.currentTarget.value)} />
+          spellcheck=${false} onInput=${(event) => setKey(event.currentTarget.value)} />
         <${Reason} error=${failed ?? away} />
         <${Button} kind="primary" type="submit" busy=${busy} class="full">${t("entry.go")}<//>
       </form>

@@ -234,7 +234,7 @@ export function Note({ tone = "info", title, children, action }) {
 export function Filter({ value, onInput, label = t("filter") }) {
   return html`<div class="filter">
     <${Icon} name="search" size=${16} />
-    <input type="search" data-filter value=${value} placeholder=${label} aria-label=${label} autocomplete="off" spellcheck="false"
+    <input type="search" data-filter value=${value} placeholder=${label} aria-label=${label} autocomplete="off" spellcheck=${false}
       onInput=${(event) => onInput(event.currentTarget.value)}
       onKeyDown=${(event) => event.key === "Escape" && (value ? onInput("") : event.currentTarget.blur())} />
     <kbd aria-hidden="true">/</kbd>

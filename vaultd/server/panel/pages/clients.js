@@ -132,7 +132,7 @@ function NewKey({ taken, onClose, onMade }) {
   return html`<${Dialog} title=${t("clients.new")} onClose=${onClose} footer=${footer}>
     <form id="new-client-key" onSubmit=${make}>
       <${Field} label=${t("clients.alias")} hint=${t("clients.alias.hint")} error=${error} value=${alias} autofocus maxlength="80"
-        autocomplete="off" spellcheck="false" onInput=${(event) => {
+        autocomplete="off" spellcheck=${false} onInput=${(event) => {
           setAlias(event.currentTarget.value);
           setError("");
         }} />

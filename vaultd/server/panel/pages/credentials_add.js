@@ -37,10 +37,10 @@ export function AddKey({ providers, onClose, onDone }) {
     <form id="add-key" class="stack" onSubmit=${add}>
       <${Field} as="select" label=${t("credentials.key.vendor")} value=${provider} onChange=${set("provider")} options=${kinds.map((one) => ({ value: one.id, label: one.name || one.id }))} />
       <${Field} type="password" label=${t("credentials.key.key")} hint=${t("credentials.key.hint")} error=${missing ? t("credentials.key.missing") : ""} value=${given.key}
-        autocomplete="off" spellcheck="false" onInput=${set("key")} />
+        autocomplete="off" spellcheck=${false} onInput=${set("key")} />
       <${Field} label=${t("credentials.key.label")} hint=${t("credentials.key.label.hint")} value=${given.label} autocomplete="off" onInput=${set("label")} />
       <${Field} label=${t("credentials.key.base")} hint=${t(provider === "codex-api-key" ? "credentials.key.base.needed" : "credentials.key.base.hint")} value=${given.base_url}
-        placeholder="https://…" inputmode="url" autocomplete="off" spellcheck="false" onInput=${set("base_url")} />
+        placeholder="https://…" inputmode="url" autocomplete="off" spellcheck=${false} onInput=${set("base_url")} />
       ${error && html`<${Note} tone="bad" title=${error.message}>${error.advice}<//>`}
     </form>
   <//>`;

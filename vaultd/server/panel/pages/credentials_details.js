@@ -90,7 +90,7 @@ function Settings({ row, path, onChanged }) {
     setBusy(false);
   };
   const count = (name) => ({ type: "number", step: 1, required: true, inputmode: "numeric", value: now[name], onInput: set(name) });
-  const list = (name) => ({ as: "textarea", rows: 3, spellcheck: "false", value: now[name], onInput: set(name), class: "mono-area" });
+  const list = (name) => ({ as: "textarea", rows: 3, spellcheck: false, value: now[name], onInput: set(name), class: "mono-area" });
   // Code Assist counts by project; no other vendor's request names one.
   const projects = row.provider === "gemini" || row.projects?.length > 0;
   return html`<form class="credential-form" onSubmit=${save}>
@@ -105,7 +105,7 @@ function Settings({ row, path, onChanged }) {
       ${projects && html`<${Field} label=${t("credentials.projects")} hint=${t("credentials.projects.hint")} ...${list("projects")} />`}
     </div>
     <${Field} label=${t("credentials.proxy")} hint=${t(row.own_proxy ? "credentials.proxy.own" : "credentials.proxy.hint")} placeholder="socks5://127.0.0.1:1080"
-      autocomplete="off" spellcheck="false" disabled=${global} value=${now.proxy} onInput=${set("proxy")} />
+      autocomplete="off" spellcheck=${false} disabled=${global} value=${now.proxy} onInput=${set("proxy")} />
     ${row.own_proxy && html`<label class="choice"><input type="checkbox" checked=${global} onChange=${(event) => setGlobal(event.currentTarget.checked)} /><span>${t("credentials.proxy.drop")}</span></label>`}
     ${error && html`<${Note} tone="bad" title=${error.message}>${error.advice}<//>`}
     <div class="actions"><${Button} kind="primary" type="submit" busy=${busy} disabled=${!changed.length && !global}>${t("save")}<//></div>

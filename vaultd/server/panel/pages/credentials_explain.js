@@ -21,7 +21,7 @@ export function Explain({ asked }) {
   const said = answer.data?.model === model || !answer.loading ? answer.data : null;
   return html`<${Card} title=${t("explain.title")} hint=${t("explain.hint")}>
     <form class="explain-form" onSubmit=${ask}>
-      <${Field} label=${t("explain.model")} value=${text} list="explain-models" autocomplete="off" spellcheck="false" onInput=${(event) => setText(event.currentTarget.value)} />
+      <${Field} label=${t("explain.model")} value=${text} list="explain-models" autocomplete="off" spellcheck=${false} onInput=${(event) => setText(event.currentTarget.value)} />
       <datalist id="explain-models">${models.map((one) => html`<option key=${one.id} value=${one.id} />`)}</datalist>
       <${Button} type="submit" icon="help">${t("explain.ask")}<//>
     </form>

@@ -52,7 +52,7 @@ export function Raw({ source, writable, onSaved }) {
   return html`<${Card} title=${t("settings.raw")} hint=${t("settings.raw.hint")}>
     <div class="stack">
       <${ErrorNote} error=${error} retry=${() => load(true)} />
-      <textarea class="mono raw" aria-label=${t("settings.raw")} spellcheck="false" autocomplete="off" wrap="off" readonly=${!writable} value=${text}
+      <textarea class="mono raw" aria-label=${t("settings.raw")} spellcheck=${false} autocomplete="off" wrap="off" readonly=${!writable} value=${text}
         rows=${Math.min(32, Math.max(12, text.split("\n").length + 1))} aria-invalid=${wrong.length ? "true" : undefined} aria-describedby="raw-errors"
         onInput=${(event) => { setText(event.currentTarget.value); setWrong([]); }}></textarea>
       <div id="raw-errors" role="alert">${wrong.map((one, n) => html`<p key=${n} class="field-error"><${Icon} name="alert" size=${14} /> ${one.path && html`<code>${one.path}</code>`} ${bare(one.message, source, one.path)}</p>`)}</div>

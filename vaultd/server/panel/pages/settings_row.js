@@ -64,9 +64,9 @@ function Control({ id, entry: key, control, change, error, disabled, onChange })
   if (control === "integer" || control === "number")
     return html`<input ...${given} class="short" inputmode=${control === "integer" ? "numeric" : "decimal"} autocomplete="off" value=${now} onInput=${typed} />`;
   if (control === "text")
-    return html`<input ...${given} autocomplete="off" spellcheck="false" value=${key.secret && !change ? "" : now} placeholder=${key.secret ? key.value || "" : ""} onInput=${typed} />`;
+    return html`<input ...${given} autocomplete="off" spellcheck=${false} value=${key.secret && !change ? "" : now} placeholder=${key.secret ? key.value || "" : ""} onInput=${typed} />`;
   const rows = Math.min(16, Math.max(control === "lines" ? 2 : 3, now.split("\n").length + 1));
-  return html`<textarea ...${given} class="mono" rows=${rows} spellcheck="false" autocomplete="off" value=${now} onInput=${typed}
+  return html`<textarea ...${given} class="mono" rows=${rows} spellcheck=${false} autocomplete="off" value=${now} onInput=${typed}
     placeholder=${t(control === "lines" ? "settings.lines" : key.type === "list" ? "settings.json.list" : "settings.json.object")}></textarea>`;
 }
 

@@ -91,7 +91,7 @@ export function Paste({ sign, near, onSent }) {
   return html`<${Step} n="2" title=${t(page ? "sign-in.paste.page.title" : alone ? "sign-in.back.title" : "sign-in.paste.title")}>
     <p>${t(page ? "sign-in.paste.page.text" : alone ? "sign-in.back.text" : sign.listening ? "sign-in.paste.text" : "sign-in.paste.taken", { port: String(sign.listening) })}</p>
     <form class="paste" onSubmit=${send}>
-      <${Field} label=${t(page ? "sign-in.paste.page.label" : "sign-in.paste.label")} value=${text} error=${error} autocomplete="off" spellcheck="false"
+      <${Field} label=${t(page ? "sign-in.paste.page.label" : "sign-in.paste.label")} value=${text} error=${error} autocomplete="off" spellcheck=${false}
         placeholder=${page ? "code#state" : `http://localhost:${sign.listening ?? "…"}/…?code=…`} onInput=${(event) => {
           setText(event.currentTarget.value);
           setError("");
