@@ -202,8 +202,10 @@ async def test_a_folder_where_the_file_should_be_is_told(house: House, file: Fil
     assert file.folder() == set()
 
 
-async def test_a_link_stays_and_what_it_points_to_is_replaced(home: dict[str, str], file: File, tmp_path: Path) -> None:
-    real = File(tmp_path / "dotfiles" / "vaultd.yaml")
+async def test_a_link_stays_and_what_it_points_to_is_replaced(
+    home: dict[str, str], file: File, tmp_path: Path, planted: Callable[[Path], Path]
+) -> None:
+    real = File(planted(tmp_path / "dotfiles" / "vaultd.yaml"))
     file.becomes_link(real.path, "../../../dotfiles/vaultd.yaml")
     real.path.chmod(0o640)
     house = await build(home, None, for_daemon=False)
