@@ -150,9 +150,25 @@ function json(value) {
   return JSON.stringify(value, null, 2);
 }
 
-/** The model a recipe offers: what the person picked, else the first that needs no translation for this client. */
+/** The lesser models of a family, which nobody means who names none. */
+const SMALL = /haiku|mini|nano|lite|flash|image|preview|embed/;
+/** `claude-sonnet-4-5-20250929` → [4, 5]: a longer number is a date. */
+const version = (id) => (id.match(/\d+/g) ?? []).filter((digits) => digits.length < 3).map(Number);
+
+/** The newest version first; of one version the shortest name, which has no suffix of a mode. */
+function byVersion(a, b) {
+  const [one, other] = [version(a), version(b)];
+  for (let n = 0; n < Math.max(one.length, other.length); n++) {
+    const ahead = (other[n] ?? -1) - (one[n] ?? -1);
+    if (ahead) return ahead;
+  }
+  return a.length - b.length;
+}
+
+/** The model a recipe offers: what the person picked, else the newest that needs no translation for this client. */
 export function modelFor(recipe, models, picked) {
   if (picked) return picked;
-  const own = models.find((model) => (model.formats ?? []).includes(recipe.speaks));
-  return (own ?? models[0])?.id ?? "MODEL";
+  const own = models.filter((model) => (model.formats ?? []).includes(recipe.speaks)).map((model) => model.id);
+  const ids = (own.length ? own : models.map((model) => model.id)).sort(byVersion);
+  return ids.find((id) => !SMALL.test(id)) ?? ids[0] ?? "MODEL";
 }
