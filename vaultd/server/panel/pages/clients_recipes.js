@@ -85,7 +85,7 @@ export const RECIPES = [
   {
     id: "openai",
     name: "OpenAI SDK",
-    speaks: "openai-chat",
+    speaks: "openai-responses",
     blocks: ({ address, key, model }) => [
       file(
         "Python",
@@ -151,7 +151,7 @@ function json(value) {
 }
 
 /** The lesser models of a family, which nobody means who names none. */
-const SMALL = /haiku|mini|nano|lite|flash|image|preview|embed/;
+const SMALL = /-(haiku|mini|nano|lite|flash|image|preview|embedding)/;
 /** `claude-sonnet-4-5-20250929` → [4, 5]: a longer number is a date. */
 const version = (id) => (id.match(/\d+/g) ?? []).filter((digits) => digits.length < 3).map(Number);
 
