@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import logging
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -319,6 +322,39 @@ async def test_a_change_is_told_with_its_names_and_without_a_value(
         "warning management key refused status=401 who=127.0.0.1",
     ]
     assert not [line for line in lines if made["key"] in line or "CANARY" in line]
+
+
+class _Heard(logging.Handler):
+    """The audit lines, as they come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: asyncio.Queue[str] = asyncio.Queue()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.put_nowait(Line().format(record).partition(" ")[2])
+
+
+async def test_thr_39_who_hangs_up_in_the_middle_of_a_change_is_told_of_all_the_same(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = await serve(ON)
+    caplog.set_level("INFO", "vaultd.audit")
+    heard = _Heard()
+    logging.getLogger("vaultd.audit").addHandler(heard)
+    folder = os.open(here.house.places.config_dir, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)  # another process edits the file, and takes its time
+    body = b'{"value": true}'
+    _, writer = await asyncio.open_connection(here.host, here.port)
+    head = f"PUT {BASE}/debug HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Management-Key: {KEY}\r\n"
+    writer.write(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    await writer.drain()
+    writer.close()
+    os.close(folder)
+    line = await heard.lines.get()
+    logging.getLogger("vaultd.audit").removeHandler(heard)
+    assert line.startswith(("info perhaps changed status=499 who=127.0.0.1", "info changed status=200 who=127.0.0.1"))
+    assert f'route="PUT {BASE}/debug"' in line
 
 
 async def test_thr_44_the_admin_socket_asks_no_key_and_knows_no_ban(serve: Serve) -> None:

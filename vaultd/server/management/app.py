@@ -6,6 +6,7 @@ line. A handler's failure is an answer here, in `{"error": …}`, and never more
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import re
@@ -22,6 +23,7 @@ from vaultd.server.management.gate import VERSION, Gate
 from vaultd.server.management.route import Call, Caller, Query, Refused, Reply, Route
 from vaultd.server.management.table import BASE, ROUTES
 from vaultd.server.slow import LIMITS, Limits, body_deadline
+from vaultd.work.story import CLIENT_GONE
 
 _log = logging.getLogger("vaultd.server")
 _audit = logging.getLogger("vaultd.audit")
@@ -76,6 +78,10 @@ def _handler(house: House, gate: Gate | None, route: Route, limits: Limits) -> A
             caller = await _caller(house, gate, request)
             call = await _call(house, caller, route, request)
             response = _response(await route.handle(call))
+        except asyncio.CancelledError:  # the client hung up, which ends no commit that has begun
+            if route.changes and call is not None:
+                _told(route, call, CLIENT_GONE)
+            raise
         except Exception as error:  # noqa: BLE001 - one request's failure is not the daemon's; its message may quote a secret
             response = _refusal(error, request, route)
         finally:
@@ -241,4 +247,5 @@ def _told(route: Route, call: Call, status: int) -> None:
     named = [value for name, value in (*call.path.items(), *call.query.items()) if name in _NAMES]
     what = ", ".join(dict.fromkeys([*named, *call.changed]))
     facts = {"who": call.caller.who, "route": f"{route.method} {BASE}{route.path}", "status": status}
-    _audit.info("changed" if status < 400 else "not changed", extra=facts | {"what": what[:500] or None})
+    said = "perhaps changed" if status == CLIENT_GONE else "changed" if status < 400 else "not changed"
+    _audit.info(said, extra=facts | {"what": what[:500] or None})

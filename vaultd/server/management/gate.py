@@ -139,7 +139,7 @@ class Gate:
 def scheme(config: Config, request: web.Request) -> str:
     """As the client began its address. A proxy that ends TLS says so; only one that is trusted is believed."""
     if (request.remote or "") in config.trusted_proxies:
-        return request.headers.get("X-Forwarded-Proto", request.scheme).strip().lower()
+        return request.headers.get("X-Forwarded-Proto", request.scheme).rpartition(",")[2].strip().lower()
     return request.scheme
 
 
