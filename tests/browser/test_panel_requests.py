@@ -1,4 +1,4 @@
-"""What clients ask is seen while it runs and after it, in figures and in the log; and a model is tried from the page."""
+"""What clients ask is seen while it runs, afterwards and in the log; and a model is tried from the page."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""A setting is changed from the page: checked, shown as lines, written where it stood; comments and strangers' edits stay."""
+"""A setting is changed from the page: checked, shown, written where it stood; comments and others' edits stay."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 
 import pytest_asyncio
 from panel_page import Panel
@@ -10,7 +11,7 @@ from playwright.async_api import Locator, expect
 
 
 def setting(panel: Panel, path: str) -> Locator:
-    return panel.page.locator(".setting").filter(has=panel.page.locator(f'label:text-is("{path}")'))
+    return panel.page.locator(".setting").filter(has=panel.page.locator(f'.setting-name code:text-is("{path}")'))
 
 
 def control(panel: Panel, path: str) -> Locator:
@@ -18,7 +19,7 @@ def control(panel: Panel, path: str) -> Locator:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def settings(panel: Panel):
+async def settings(panel: Panel) -> AsyncIterator[Panel]:
     """The page; the file is put back as it was."""
     before = panel.world.config.read_text()
     await panel.opens("settings")
@@ -84,7 +85,8 @@ async def test_who_edits_the_file_meanwhile_loses_nothing(settings: Panel) -> No
 async def test_the_file_as_text_keeps_its_secrets_masked_and_itself_whole(settings: Panel) -> None:
     before = settings.world.config.read_text()
     await settings.page.get_by_role("tab", name="File").click()
-    text = settings.page.get_by_label("The file", exact=True)
+    text = settings.page.get_by_role("textbox", name="The file")
+    await expect(text).to_have_attribute("spellcheck", "false")  # no browser sends it to be spelled
     shown = await text.input_value()
     assert "CANARY" not in shown and "# Turns are taken until March." in shown
     await text.fill(shown.replace("request-retry: 1", "request-retry: [1"))

@@ -4,10 +4,17 @@ import { html, store, useEffect, useId, useRef, useState, useStore } from "./vie
 import { t } from "./i18n.js";
 import { Icon } from "./icons.js";
 
+/** The dialogs that stand open, the last on top. What lies beneath it is inert, toasts included; so the top one shows them. */
+const open = store([]);
+
 /** `onClose` is called for Esc, the cross and a press beside it. `footer` holds the buttons, the main one last. */
 export function Dialog({ title, onClose, children, footer, wide }) {
   const box = useRef(null);
   const id = useId();
+  useEffect(() => {
+    open.set([...open.get(), id]);
+    return () => open.set(open.get().filter((one) => one !== id));
+  }, [id]);
   useEffect(() => {
     const before = document.activeElement;
     box.current.showModal();
@@ -30,6 +37,7 @@ export function Dialog({ title, onClose, children, footer, wide }) {
       <div class="dialog-body">${children}</div>
       ${footer && html`<footer class="dialog-foot">${footer}</footer>`}
     </div>
+    <${Toasts} within=${id} />
   </dialog>`;
 }
 
@@ -74,8 +82,11 @@ export function toast(text, { tone = "ok", action, onAction } = {}) {
   if (tone !== "bad") setTimeout(away, 5000);
 }
 
-export function Toasts() {
-  const toasts = useStore(shown);
+/** `within`: the dialog it is drawn in; none for the page's own. The place itself is always there: what comes with its place
+ * is read out to nobody. */
+export function Toasts({ within }) {
+  const all = useStore(shown);
+  const toasts = useStore(open).at(-1) === within ? all : [];
   return html`<div class="toasts" role="status" aria-live="polite">
     ${toasts.map((one) => html`<div key=${one.id} class=${`toast ${one.tone}`}>
       <${Icon} name=${one.tone === "bad" ? "alert" : "check"} />
