@@ -278,7 +278,8 @@ class House:
 
     def _files(self) -> list[Path]:
         priced = [self.places.prices_file] if self.places.prices_file is not None else []
-        return [*self._configs(), *priced, *self.places.providers_dir.glob("*.yaml")]
+        # The config at its link's end alone: read at both, one look could see it before an edit and after it.
+        return [self._configs()[-1], *priced, *self.places.providers_dir.glob("*.yaml")]
 
     def _configs(self) -> list[Path]:
         wanted = self.places.config_file or self.places.config_dir / "config.yaml"

@@ -65,9 +65,10 @@ class File:
         self.path.unlink()
         self.path.mkdir()
 
-    def becomes_link(self, real: Path, to: str) -> None:
-        real.parent.mkdir()
-        self.path.rename(real)
+    def links_to(self, real: File, to: str) -> None:
+        for one in (self, real):
+            one.path.parent.mkdir(parents=True)
+        real.text = FILE
         self.path.symlink_to(to)
 
 
@@ -203,10 +204,13 @@ async def test_a_folder_where_the_file_should_be_is_told(house: House, file: Fil
 
 
 async def test_a_link_stays_and_what_it_points_to_is_replaced(
-    home: dict[str, str], file: File, tmp_path: Path, planted: Callable[[Path], Path]
+    home: dict[str, str], tmp_path: Path, planted: Callable[[Path], Path]
 ) -> None:
-    real = File(planted(tmp_path / "dotfiles" / "vaultd.yaml"))
-    file.becomes_link(real.path, "../../../dotfiles/vaultd.yaml")
+    real, file = (
+        File(planted(tmp_path / "dotfiles" / "vaultd.yaml")),
+        File(tmp_path / "home/.config/vaultd/config.yaml"),
+    )
+    file.links_to(real, "../../../dotfiles/vaultd.yaml")
     real.path.chmod(0o640)
     house = await build(home, None, for_daemon=False)
     await house.start()
@@ -309,3 +313,4 @@ async def test_a_file_broken_by_hand_is_neither_edited_nor_taken_for_nothing(hou
     whole: Editor = house.editor
     with pytest.raises(Locked):  # what is in force counts where the file says nothing
         await whole.edit(lambda _: "remote-management: {secret-key: CANARY-mine}\n")
+    file.text = FILE

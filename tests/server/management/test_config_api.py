@@ -118,6 +118,7 @@ async def test_a_mask_that_stands_for_nothing_is_never_stored(here: Serving) -> 
     mended = await replaces(here, f"api-keys: [sk-C****cdef]\nremote-management: {{secret-key: {KEY}}}\n")
     assert error(mended) == (422, "invalid_config")
     assert file(here).read_text() == "port: ["
+    file(here).write_text(FILE)
 
 
 async def test_a_file_broken_by_hand_is_not_shown_and_can_be_replaced(here: Serving) -> None:
@@ -141,6 +142,7 @@ async def test_without_a_file_there_is_none_to_show_and_the_first_edit_makes_it(
     assert (await ask(here, "PUT", "/debug", {"value": True})).status == 200
     assert file(here).read_text() == "debug: true\n"
     assert file(here).stat().st_mode & 0o777 == 0o600
+    file(here).unlink()
 
 
 # --- what no route changes --------------------------------------------------------------------------------------------
