@@ -33,7 +33,7 @@ _PREFLIGHT: Final = {
 _EXPOSED: Final = "content-disposition, etag, retry-after, x-cpa-version, x-cpa-commit, x-cpa-build-date"
 #: By which CLIProxyAPI's panels and apps tell what they speak with. Told to whoever has shown the key.
 VERSION: Final[Mapping[str, str]] = {
-    "X-CPA-VERSION": f"vaultd-{__version__}",
+    "X-CPA-VERSION": __version__,
     "X-CPA-COMMIT": "none",
     "X-CPA-BUILD-DATE": "unknown",
 }
