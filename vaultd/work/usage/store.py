@@ -57,7 +57,7 @@ _VALUES: Final = f"({', '.join('?' * len(Row._fields))})"
 #: statement a busy daemon is stopped once for each request, and the thread waits 5 ms for each. 50 rows are 950 values,
 #: of which every SQLite takes 999.
 _AT_ONCE: Final = (50, 5, 1)
-_INTO: Final = f"INSERT INTO requests({_ROW}) VALUES "
+_INTO: Final = f"INSERT INTO requests({_ROW}) VALUES "  # noqa: S608 - columns of ours
 _ENTER: Final = {count: _INTO + ", ".join([_VALUES] * count) for count in _AT_ONCE}
 _MARKS: Final = ", ".join("?" * (len(Key._fields) + len(Share._fields) + 1))
 _ONTO: Final = "ON CONFLICT(hour, endpoint, client, provider, credential, model, book) DO UPDATE SET"
