@@ -95,8 +95,7 @@ def _past(env: dict[str, str]) -> None:
 
     def one(n: int) -> Story:
         kind = (n * 7 + n // 11) % 4
-        # Busy by day, quiet by night.
-        at = now - 14 * _DAY * (1 - n / PAST) - (n % 13) * 60
+        at = now - 60 - 14 * _DAY * (1 - n / PAST)
         return Story(
             client="laptop" if n % 3 else "ci", endpoint="POST /v1/messages", format="anthropic-messages",
             asked=models[kind], model=models[kind], provider=whose[kind], credential=f"{whose[kind]}-ana@example.com",
