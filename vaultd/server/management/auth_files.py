@@ -16,12 +16,14 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from vaultd.errors import Misconfigured
+from vaultd.house import House
 from vaultd.pool import explain
 from vaultd.server.management.route import Call, Done, Query, Refused, Reply, Route
 from vaultd.vault.credential import Credential
 from vaultd.vault.envelope import NAME
 from vaultd.vault.recipient import Recipient
 from vaultd.verbs import credentials as verbs
+from vaultd.wire.refusal import Refusal
 from vaultd.work import uploads
 from vaultd.work.exporting import token_file
 
@@ -52,6 +54,10 @@ class AuthFile(msgspec.Struct, omit_defaults=True):
     runtime_only: bool
     source: str
     size: int
+    #: By which later panels find this credential's requests in `/usage`.
+    auth_index: str
+    priority: int
+    note: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
     account_type: str | UnsetType = UNSET
     account: str | UnsetType = UNSET
@@ -74,13 +80,26 @@ class Taken(msgspec.Struct):
 
 
 class Uploaded(msgspec.Struct):
-    files: list[Taken]
+    """`files` are names, as later panels read them."""
+
+    uploaded: int
+    files: list[str]
+    credentials: list[Taken]
     status: str = "ok"
 
 
-class Deleted(msgspec.Struct):
+class Names(msgspec.Struct):
+    """How later panels name the files to delete."""
+
+    names: list[str]
+
+
+class Deleted(msgspec.Struct, omit_defaults=True):
+    """`files` where a body named them."""
+
     deleted: int
-    status: str = "ok"
+    status: str
+    files: list[str] | UnsetType = UNSET
 
 
 class Switched(msgspec.Struct):
@@ -100,6 +119,19 @@ class Fields(msgspec.Struct):
     priority: int | UnsetType = UNSET
     proxy_url: str | UnsetType = UNSET
     note: str | UnsetType = UNSET
+    weight: int | UnsetType = UNSET
+    excluded_models: list[str] | UnsetType = UNSET
+
+
+class ModelOf(msgspec.Struct):
+    id: str
+    display_name: str
+    type: str
+    owned_by: str
+
+
+class ModelsOf(msgspec.Struct):
+    models: list[ModelOf]
 
 
 class Export(msgspec.Struct):
@@ -155,23 +187,56 @@ async def upload(call: Call) -> Uploaded:
         try:
             credential = await uploads.take_in(house.owner, one)
         except uploads.Conflict as refusal:
-            raise Refused(409, str(refusal), files=[msgspec.to_builtins(row) for row in taken]) from None
+            raise Refused(409, str(refusal), files=[row.name for row in taken]) from None
         call.changed.append(credential.id)
         taken.append(Taken(one.name, credential.id))
     house.renewer.wake()
-    return Uploaded(taken)
+    return Uploaded(len(taken), [row.name for row in taken], taken)
 
 
 async def delete(call: Call) -> Deleted:
+    """By name in the query, or in a body as later panels send it: all that are named, or none."""
+    names: list[str] = []
     if call.query.get("all", "").lower() in _EVERYBODY:
         ids: Sequence[str] = sorted(call.house.owner.snapshot())
     else:
-        ids = [_named(call, _checked(call.query.get("name", ""))).id]
+        names = list(dict.fromkeys(_asked(call)))
+        ids = [_named(call, _checked(name)).id for name in names]
     for id_ in ids:
         async with call.house.owner.leased(id_) as lease:
             await lease.remove()
         call.changed.append(id_)
-    return Deleted(len(ids))
+    return Deleted(len(ids), "ok", names if call.body else UNSET)
+
+
+def _asked(call: Call) -> list[str]:
+    if not call.body:
+        return [call.query.get("name", "")]
+    try:
+        return msgspec.json.decode(call.body, type=Names).names
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        raise Refused(400, "invalid body") from None
+
+
+async def models(call: Call) -> ModelsOf:
+    """What it serves now; what rests is served too."""
+    house, credential = call.house, _named(call, _checked(call.query.get("name", "")))
+    maker = house.catalog.provider(credential.provider).name or credential.provider
+    served = [
+        ModelOf(name, name, credential.provider, maker)
+        for name, (_, providers) in house.pool.models(house).items()
+        if credential.provider in providers and credential.id in _servers(house, providers, name)
+    ]
+    return ModelsOf(served)
+
+
+def _servers(house: House, providers: Sequence[str], model: str) -> frozenset[str]:
+    form = house.catalog.provider(providers[0]).api.formats[0]
+    try:
+        tiers = house.pool.route(house, form, model).tiers
+    except Refusal:
+        return frozenset()
+    return frozenset(member.id for tier in tiers for member in tier.members)
 
 
 async def switch(call: Call) -> Switched:
@@ -185,7 +250,13 @@ async def switch(call: Call) -> Switched:
 async def change(call: Call) -> Done:
     fields: Fields = call.body
     credential = _named(call, _checked(fields.name))
-    given = {"priority": fields.priority, "proxy": fields.proxy_url, "label": fields.note}
+    given = {
+        "priority": fields.priority,
+        "proxy": fields.proxy_url,
+        "label": fields.note,
+        "weight": fields.weight,
+        "excluded_models": fields.excluded_models,
+    }
     args = {name: value for name, value in given.items() if value is not UNSET}
     if not args:
         raise Refused(400, "no fields to update")
@@ -268,6 +339,9 @@ def _listed(call: Call, name: str, credential: Credential, row: dict[str, Any]) 
         runtime_only=False,
         source="file" if file.path else "memory",
         size=file.size,
+        auth_index=credential.id,
+        priority=credential.settings.priority,
+        note=credential.settings.label or UNSET,
         email=email or UNSET,
         account_type="oauth" if credential.kind == "oauth" else "api_key",
         account=email or credential.settings.label or UNSET,
@@ -312,12 +386,14 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(
         "DELETE", "/auth-files", delete, "Deletes one credential file, or all.", _GROUP,
         query=(Query("name", "The file's name, as listed."), Query("all", "true, 1 or *: every file.")),
-        answers=Deleted, also=_NOT_FOUND, theirs=True,
+        body=bytes, bare=True, answers=Deleted, also=_NOT_FOUND, limit=_LIMIT, theirs=True,
     ),
+    Route("GET", "/auth-files/models", models, "What one credential serves.", _GROUP, query=(_NAME,), answers=ModelsOf,
+          also=_NOT_FOUND),
     Route("PATCH", "/auth-files/status", switch, "Switches one off or on.", _GROUP, body=Switch, answers=Switched,
           also=_NOT_FOUND, limit=_LIMIT),
-    Route("PATCH", "/auth-files/fields", change, "Changes priority, proxy or label of one.", _GROUP, body=Fields,
-          also=_NOT_FOUND, limit=_LIMIT),
+    Route("PATCH", "/auth-files/fields", change, "Changes priority, weight, proxy, label or excluded models of one.",
+          _GROUP, body=Fields, also=_NOT_FOUND, limit=_LIMIT),
     Route(
         "POST", "/auth-files/export", export,
         "A login in CLIProxyAPI's format, sealed to a public key of the asker's; whoever uses it ends it here.",

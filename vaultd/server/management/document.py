@@ -59,6 +59,24 @@ curl --unix-socket "$XDG_RUNTIME_DIR/vaultd/admin.sock" http://localhost{BASE}/s
   that lets it talk to this address alone.
 - **Changes** leave one line in the log, by `vaultd.audit`: who, route, status, and the names of things; no value.
 
+## CLIProxyAPI's own panel
+
+Put its `management.html` in a folder, name that in `MANAGEMENT_STATIC_PATH`, and `/management.html` is that page;
+vaultd never fetches it. It may talk to this address alone, and load nothing from elsewhere. Everything it had in November 2025
+works: settings, keys, vendors, files, the five sign-ins, usage, logs and the editor. It sees keys as masks and sends
+masks back, which changes nothing. What is different:
+
+- Pages of before December 2025 take their icons and plots from other sites, so there are none: build them in.
+- The list of models on its system page, and *test* and *fetch models* of a vendor, use a key as the page knows it, a
+  mask; they fail. Here `GET {BASE}/models` and `POST {BASE}/try` do that.
+- A download is the sealed file. A service account for Vertex is refused.
+- Of later versions there are `PATCH /auth-files/status` and `/fields`, `GET /auth-files/models`, several names in
+  `DELETE /auth-files`, `oauth-callback`, `usage/export` and `usage/import`. There are not, and answer 404:
+  `latest-version`, `request-error-logs`, `request-log-by-id`, `oauth-excluded-models` and `oauth-model-alias`,
+  `model-definitions`, `vertex-api-key`, `ampcode`, `api-call` (it would send a login anywhere), and sign-ins by cookie.
+- A key's `excluded-models`, `priority` and `weight` stay where a saved list does not name them, for older programs do
+  not know them; `excluded-models: ["*"]` alone, the later panels' *off*, goes.
+
 A refusal is `{{"error": "…"}}`, often with a `message`. Beside what a row lists, any route may answer:
 
 """

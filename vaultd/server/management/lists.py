@@ -25,6 +25,8 @@ Entry = dict[str, Any]
 
 #: Members that its programs of November 2025 do not know.
 _OURS: Final = frozenset({"priority", "weight", "max-parallel", "excluded-models"})
+#: How later panels switch a key off. They switch it on again by leaving this out.
+_OFF: Final = ["*"]
 
 
 class Texts(msgspec.Struct):
@@ -265,6 +267,9 @@ class EntryRoutes:
 
         def of(found: List) -> str:
             gone = [int(index)] if index else found.named(by, name)
+            base = call.query.get("base-url")
+            if base is not None and len(gone) > 1:  # one key at several addresses: later panels say which
+                gone = [one for one in gone if str(found.seen[one].get("base-url") or "") == base.strip()]
             if not gone and self.kind.strict:
                 raise Refused(404, "item not found")
             return found.remove(gone) if gone else found.text
@@ -294,6 +299,8 @@ def _kept(new: Entry, old: Any, where: str = "") -> Entry:
     unknown = _OURS if not where else frozenset()
     later = {name for place, names in legacy.LATER.items() if place.endswith(f"[]{where}") for name in names.split()}
     kept = {name: value for name, value in old.items() if name in unknown | later and name not in new}
+    if kept.get("excluded-models") == _OFF:
+        del kept["excluded-models"]
     for name, members in new.items():
         before = old.get(name)
         if isinstance(members, list) and isinstance(before, list) and name in {"models", "api-key-entries"}:

@@ -93,7 +93,7 @@ def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
         operation["parameters"] = parameters
     if route.body is not None:
         operation["requestBody"] = {
-            "required": True,
+            "required": not route.bare,
             "content": {kind: _body(route, kind, schema_of) for kind in route.takes},
         }
     return operation

@@ -140,6 +140,8 @@ class Route:
     #: there is none.
     body: Any = None
     takes: tuple[str, ...] = ("application/json",)
+    #: Whether a request without a body will do.
+    bare: bool = False
     answers: Any = Done
     #: Other kinds of answer than JSON as `answers` says; several are separated by commas.
     gives: str = "application/json"

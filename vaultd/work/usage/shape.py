@@ -42,6 +42,8 @@ class Detail(msgspec.Struct):
     source: Text = ""
     tokens: Tokens = msgspec.field(default_factory=Tokens)
     failed: bool = False
+    #: By which later panels find a file's requests, whatever it was uploaded as.
+    auth_index: Text = ""
 
 
 class Model(msgspec.Struct):
@@ -113,7 +115,7 @@ def _detailed(connection: sqlite3.Connection, told: Statistics) -> None:
         api = told.apis.setdefault(endpoint, Api(models={}))
         tokens = Tokens(input_, output, reasoning, cached, input_ + output)
         stamp = dt.datetime.fromtimestamp(at, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        detail = Detail(stamp, credential or provider, tokens, failed(status))
+        detail = Detail(stamp, credential or provider, tokens, failed(status), credential or "")
         api.models.setdefault(model or "unknown", Model(details=[])).details.append(detail)
 
 

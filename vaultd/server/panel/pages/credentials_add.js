@@ -60,7 +60,7 @@ export function Import({ files, onClose, onDone }) {
       form.append("file", one.file, one.name);
       try {
         const answer = await call("POST", "/auth-files", { body: form });
-        settle(one.id, { fate: "taken", says: answer?.id ?? "" });
+        settle(one.id, { fate: "taken", says: answer?.credentials?.[0]?.id ?? "" });
       } catch (error) {
         settle(one.id, { fate: "refused", says: [error.message, error.advice].filter(Boolean).join(" ") });
       }
