@@ -62,9 +62,9 @@ curl --unix-socket "$XDG_RUNTIME_DIR/vaultd/admin.sock" http://localhost{BASE}/s
 ## CLIProxyAPI's own panel
 
 Put its `management.html` in a folder, name that in `MANAGEMENT_STATIC_PATH`, and `/management.html` is that page;
-vaultd never fetches it. It may talk to this address alone, and load nothing from elsewhere. Everything it had in November 2025
-works: settings, keys, vendors, files, the five sign-ins, usage, logs and the editor. It sees keys as masks and sends
-masks back, which changes nothing. What is different:
+vaultd never fetches it. It may talk to this address alone, and load nothing from elsewhere. Everything it had in
+November 2025 works: settings, keys, vendors, files, the five sign-ins, usage, logs and the editor. It sees keys as
+masks and sends masks back, which changes nothing. What is different:
 
 - Pages of before December 2025 take their icons and plots from other sites, so there are none: build them in.
 - The list of models on its system page, and *test* and *fetch models* of a vendor, use a key as the page knows it, a
