@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -230,8 +231,8 @@ async def test_thr_27_no_raw_key_is_in_the_database_its_log_or_an_export(here: M
     await some(here)
     told = {
         "book": "b",
-        "hour": 1795000000,
-        "day": 1795000000,
+        "hour": int(here.house.usage.now()),
+        "day": int(here.house.usage.now()),
         "client": CLIENT_KEY,
         "credential": VENDOR_KEY,
         "requests": 1,
@@ -239,6 +240,24 @@ async def test_thr_27_no_raw_key_is_in_the_database_its_log_or_an_export(here: M
     taken = await here.asks("POST", "/usage/import", {"vaultd-usage": 1, "hours": [told], "requests": []})
     assert taken.json["added"] == 1
     await _no_key_is_anywhere(here)
+
+
+async def test_thr_27_a_key_in_an_address_or_like_one_is_not_kept(here: Managed) -> None:
+    detail = {"timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "source": "sk-CANARY@upstream"}
+    models = {"models": {"gemini-2.5-pro": {"details": [detail]}}}
+    endpoint = "POST /v1beta/models/gemini-2.5-pro:generateContent"
+    told = await here.asks("POST", "/usage/import", {"usage": {"apis": {f"{endpoint}?key=CANARY-gemini": models}}})
+    assert told.json["added"] == 2
+    assert set((await asked(here, "/usage"))["usage"]["apis"]) == {endpoint}
+    await _no_key_is_anywhere(here)
+
+
+async def test_a_day_that_is_not_its_hours_is_put_right(here: Managed) -> None:
+    hour = int(here.house.usage.now()) // 3600 * 3600
+    told = {"book": "b", "hour": hour, "day": 1 << 39, "requests": 1}
+    assert (await here.asks("POST", "/usage/import", {"vaultd-usage": 1, "hours": [told]})).json["added"] == 1
+    (row,) = (await asked(here, "/usage/export"))["hours"]
+    assert 0 <= hour - row["day"] <= 90000
 
 
 async def _no_key_is_anywhere(here: Managed) -> None:
@@ -259,6 +278,8 @@ async def _no_key_is_anywhere(here: Managed) -> None:
         (b'{"vaultd-usage":2}', "application/json"),
         (b'{"vaultd-usage":1,"hours":[{"book":"b","hour":-1,"day":0}]}', "application/json"),
         (b'{"vaultd-usage":1,"requests":[{"book":"","number":1,"at":1}]}', "application/json"),
+        # A sum over a thousand of these is more than SQLite's integers hold.
+        (b'{"vaultd-usage":1,"hours":[{"book":"b","hour":1,"day":1,"input":9007199254740991}]}', "application/json"),
         (b"a,b\r\n1,2\r\n", "text/csv"),
         (b"\xff\xfe", "text/csv"),
         (b"", "text/csv"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 import time
 from itertools import pairwise
 
@@ -67,6 +69,36 @@ async def test_model_names_are_a_clients_word_and_so_many_of_them_are_kept_apart
     assert len(told) <= 1001
     assert told[-1].name == "other"
     assert sum(row.requests for row in told) == 1500
+
+
+@pytest.mark.parametrize("nonsense", [Usage(1 << 70, 1), Usage((1 << 63) - 1, 1), Usage(-5, 1), Usage(5, 1, -1)])
+async def test_a_number_of_tokens_that_cannot_be_is_no_count(shelf: Shelf, nonsense: Usage) -> None:
+    shelf.enter(story(shelf.now, usage=nonsense))
+    assert (await shelf.total()).requests == 1  # in a statement of its own
+    shelf.enter(story(shelf.now))
+    total = await shelf.total()
+    assert (total.requests, total.input, total.output) == (2, 10, 5)
+    assert shelf.counted('vaultd_tokens_total{kind="input",provider="acme"}') == 10
+
+
+async def test_what_was_entered_before_a_question_is_in_its_answer(shelf: Shelf) -> None:
+    busy = threading.Event()
+    import_ = asyncio.ensure_future(shelf.book.write(lambda _store: busy.wait()))  # noqa: TID251 - awaited below
+    await asyncio.sleep(0)
+    shelf.enter(story(shelf.now))
+    question = asyncio.ensure_future(shelf.total())  # noqa: TID251 - awaited below
+    await asyncio.sleep(0)
+    busy.set()
+    await import_
+    assert (await question).requests == 1
+
+
+async def test_what_no_database_takes_holds_up_nothing_after_it(shelf: Shelf) -> None:
+    shelf.enter(story(shelf.now, asked="\ud800"))  # half a character, which is no text in UTF-8
+    assert await shelf.sums() == []
+    shelf.enter(story(shelf.now))
+    assert (await shelf.total()).requests == 1
+    assert shelf.counted("vaultd_usage_dropped_total") == 1
 
 
 async def test_the_metrics_count_tokens_by_provider_and_kind(shelf: Shelf) -> None:
@@ -194,7 +226,7 @@ async def test_costs_are_worked_out_when_asked_so_a_corrected_price_corrects_the
 
 
 NAMES = st.sampled_from(["", "a", "b", "c"])
-TOKENS = st.integers(0, 1 << 40)
+TOKENS = st.integers(0, rows.TOO_MANY - 1)
 
 
 @given(

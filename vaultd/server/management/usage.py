@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +17,7 @@ from vaultd.house import House
 from vaultd.server.management.route import Call, Query, Refused, Route
 from vaultd.work.usage import carrying, queries, shape
 from vaultd.work.usage.queries import MOST_POINTS, By, Every
-from vaultd.work.usage.rows import Key, Row, Share
+from vaultd.work.usage.rows import Key, Row, Share, hour_of
 
 T = TypeVar("T")
 
@@ -27,6 +28,10 @@ _PAGE: Final = 2000
 #: What one page of a list holds at most.
 _MOST: Final = 1000
 _HOUR, _DAY = 3600, 86400
+#: That on which summer time ends.
+_LONGEST_DAY: Final = 25 * _HOUR
+#: A login's name; a key may have any sign in it.
+_ADDRESS: Final = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
 #: The first page of a table: below every key that there is.
 _FIRST: Final = (-1, "", "", "", "", "", "")
 #: Clocks differ; what is later than that is no request that has been.
@@ -191,7 +196,7 @@ class _Names:
         """CLIProxyAPI's `source`: a file, an e-mail address, a project or a key."""
         if source in self._known or not source:
             return self._known.get(source, "")
-        if "@" in source or source.endswith(".json"):
+        if _ADDRESS.fullmatch(source) or source.endswith(".json"):
             return source
         return self._clients.id_of(source).replace("config-", "source-", 1)
 
@@ -266,6 +271,8 @@ def _from_json(body: bytes, names: _Names) -> _Books:
 
 def _add_hour(books: _Books, told: carrying.Hour, names: _Names) -> None:
     key, share = carrying.key_and_share(told)
+    if not 0 <= key.hour - key.day <= _LONGEST_DAY:
+        key = key._replace(day=hour_of(key.hour)[1])
     books.setdefault(told.book, ([], []))[1].append((names.ours(key), share))
 
 

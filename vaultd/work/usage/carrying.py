@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from vaultd.errors import Misconfigured
-from vaultd.work.usage.rows import Key, Row, Share
+from vaultd.work.usage.rows import TOO_MANY, Key, Row, Share
 
 VERSION: Final = 1
 #: What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection"). Our own quote is doubled, so that
@@ -24,7 +24,9 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 _COLUMNS: Final = ("book", *Key._fields, *Share._fields)
 
 Text = Annotated[str, Meta(max_length=256)]
-Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
+Count = Annotated[int, Meta(ge=0, lt=TOO_MANY)]
+#: What JSON's numbers hold (RFC 8259 §6).
+Number = Annotated[int, Meta(ge=0, lt=1 << 53)]
 Seconds = Annotated[float, Meta(ge=0, lt=1e12)]
 
 
@@ -56,7 +58,7 @@ class Asked(msgspec.Struct, forbid_unknown_fields=True):
     """One request; `number` is its id in its book."""
 
     book: Annotated[str, Meta(min_length=1, max_length=64)]
-    number: Count
+    number: Number
     at: Seconds
     endpoint: Text = ""
     format: Text = ""

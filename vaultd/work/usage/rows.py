@@ -16,6 +16,9 @@ from vaultd.work.story import CLIENT_GONE, Story
 
 #: Model ids are the client's word where a vendor takes any. More of them than every vendor has are told as one.
 _MODELS: Final = 1000
+#: No answer has so many tokens, and a million rows of as many can still be added up: SQLite's integers have 63 bits,
+#: and a sum over them is no answer but an error.
+TOO_MANY: Final = 1 << 40
 OTHER: Final = "other"
 
 
@@ -118,7 +121,10 @@ class Gathering:
             model = story.model if story.model in self._models else self._known(story.model)
             seconds = story.ended - began
             first = story.first - began if story.first else 0.0
-            input_, output, cached, reasoning, written = story.usage or _NOTHING
+            usage = story.usage
+            if usage is not None and not 0 <= min(usage) <= max(usage) < TOO_MANY:
+                usage = None  # a vendor's nonsense is no count
+            input_, output, cached, reasoning, written = usage or _NOTHING
             rows.append(
                 (
                     at, endpoint, story.format, client, provider, credential, model, story.asked, int(story.stream),
@@ -133,7 +139,7 @@ class Gathering:
             share[0] += 1
             if not 200 <= status < 400 and failed(status):
                 share[1] += 1
-            if story.usage is not None:
+            if usage is not None:
                 share[3] += input_
                 share[4] += output
                 share[5] += reasoning

@@ -18,7 +18,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from vaultd.work.usage.rows import Key, Row, Share, failed, hour_of
+from vaultd.work.usage.rows import TOO_MANY, Key, Row, Share, failed, hour_of
 
 #: As much as its panel draws at once; it asks for all of it every few seconds.
 DETAILS: Final = 2000
@@ -27,14 +27,15 @@ _NAME: Final = 200
 
 Text = Annotated[str, Meta(max_length=4096)]
 Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
+Few = Annotated[int, Meta(ge=0, lt=TOO_MANY)]
 
 
 class Tokens(msgspec.Struct):
-    input_tokens: Count = 0
-    output_tokens: Count = 0
-    reasoning_tokens: Count = 0
-    cached_tokens: Count = 0
-    total_tokens: Count = 0
+    input_tokens: Few = 0
+    output_tokens: Few = 0
+    reasoning_tokens: Few = 0
+    cached_tokens: Few = 0
+    total_tokens: Few = 0
 
 
 class Detail(msgspec.Struct):
@@ -177,7 +178,7 @@ def _told_by(asked: str, client_id: Callable[[str], str]) -> tuple[str, str]:
     """`apis` is by `METHOD /path`, or by the client's key, in clear."""
     method, _, path = asked.partition(" ")
     if method.isupper() and path.startswith("/"):
-        return asked[:_NAME], ""
+        return asked.partition("?")[0][:_NAME], ""  # Gemini's clients send their key as `?key=`
     return "", client_id(asked)
 
 

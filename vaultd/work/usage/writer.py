@@ -119,12 +119,13 @@ class Writer:
             if self.waiting and not self._ends:
                 self._hurry.wait(pause)
             self._hurry.clear()
-            ends = self._ends
+            # Who asks from here on is told of the next round: what he entered before may not be in this one.
+            ends, asked = self._ends, len(self._jobs)
             try:
                 pause = PACE if self._round() else _AGAIN
             except Exception:  # noqa: BLE001 - a fault of ours must not end the counting
                 _log.exception("usage was not written")
-            while self._jobs:
+            for _ in range(len(self._jobs) if ends else asked):
                 self._do(self._jobs.popleft())
             if ends:
                 self._store.close()
@@ -146,9 +147,15 @@ class Writer:
         if not count and "usage-unwritable" not in self.troubles:
             return True
         taken = self.waiting[:count]
-        rows, sums = self._gathering.gather(taken)
-        if not self._guarded(self._store.enter, rows if self.keep.detail_days else [], sums):
-            return False
+        try:
+            rows, sums = self._gathering.gather(taken)
+            if not self._guarded(self._store.enter, rows if self.keep.detail_days else [], sums):
+                return False
+        except Exception:
+            # What no database takes must not stand before all that comes after it.
+            del self.waiting[:count]
+            self._dropped(count)
+            raise
         del self.waiting[:count]
         self._unsynced = True
         self.troubles.pop("usage-unwritable", None)
