@@ -13,6 +13,9 @@ from playwright.async_api import expect
 TOOLS = Path(os.environ.get("VAULTD_TOOLS", Path(__file__).parents[2] / ".tools"))
 _AXE = TOOLS / "node_modules" / "axe-core" / "axe.min.js"
 
+#: Twice as many pixels on a phone, and Chromium draws no more than 16,384 in a row.
+_HIGHEST = 8000
+
 #: What keeps somebody out.
 _GRAVE = {"serious", "critical"}
 _RUN = """async () => (await axe.run(document, {resultTypes: ['violations']})).violations.map(
@@ -45,8 +48,19 @@ async def stands(panel: Panel) -> None:
     await panel.evaluates("() => document.fonts.ready.then(() => new Promise(requestAnimationFrame))")
 
 
-async def picture(panel: Panel, folder: Path, name: str, *, whole: bool = True) -> None:
-    await panel.page.screenshot(path=folder / f"{name}.png", full_page=whole, animations="disabled")
+async def picture(panel: Panel, folder: Path, name: str) -> None:
+    """As it stands in the window."""
+    await panel.page.screenshot(path=folder / f"{name}.png", animations="disabled")
+
+
+async def whole_picture(panel: Panel, folder: Path, name: str) -> None:
+    """In a window as high as the page, so that what stays in place while one scrolls stands where it belongs."""
+    size = panel.page.viewport_size
+    assert size is not None
+    high = min(_HIGHEST, await panel.evaluates("document.documentElement.scrollHeight"))
+    await panel.page.set_viewport_size({"width": size["width"], "height": max(size["height"], high)})
+    await picture(panel, folder, name)
+    await panel.page.set_viewport_size(size)
 
 
 def measured(folder: Path, words: str) -> None:

@@ -79,6 +79,9 @@ export const day = (at) => format(Intl.DateTimeFormat, { month: "short", day: "n
 export const dayAndTime = (at) =>
   format(Intl.DateTimeFormat, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false }).format(moment(at));
 
+/** A sentence of the daemon's, the moments in it told by this person's clock. */
+export const spoken = (text) => text?.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, (at) => dayAndTime(at));
+
 const STEPS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 
 /** "in 3 hours", "5 minutes ago". */

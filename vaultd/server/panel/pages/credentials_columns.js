@@ -1,6 +1,6 @@
 // One credential in the table: who it is, how it stands, how long its token lives, how much of its quota is used.
 import { html } from "../view.js";
-import { duration, moment, number, t } from "../i18n.js";
+import { duration, moment, number, spoken, t } from "../i18n.js";
 import { patch } from "../api.js";
 import { Badge, Button, ExpiryBar, IconButton, Progress, State, Switch, Time, useNow } from "../ui.js";
 import { nameOf } from "./sign_in.js";
@@ -58,7 +58,7 @@ function Standing({ row, act }) {
       ${row.running > 0 && html`<${Badge} tone="accent">${t("credentials.running", { n: row.running })}<//>`}
       ${cooling && html`<button type="button" class="link" onClick=${() => act.lift(row)}>${t("credentials.lift")}</button>`}
       ${row.state === "sign-in required" && isLogin(row) && html`<${Button} small onClick=${() => act.signIn(row)}>${t("credentials.sign-in.again")}<//>`}</div>
-    ${row.reason && html`<p class="standing-why">${row.reason}</p>`}
+    ${row.reason && html`<p class="standing-why">${spoken(row.reason)}</p>`}
     ${told && html`<p class="standing-why muted">${t("credentials.next")} ${row.action}</p>`}
     ${row.renewal_fails && !row.reason.includes(row.renewal_fails) && html`<p class="standing-why warn-text">${t("credentials.renewal.fails", { why: row.renewal_fails })}</p>`}
     ${(row.cooling ?? []).map((rest) => html`<div class="rest" key=${rest.model}><code>${rest.model}</code>

@@ -1,6 +1,6 @@
 // One credential opened: all that is known of it, what can be set, and its end.
 import { html, useState } from "../view.js";
-import { number, t } from "../i18n.js";
+import { number, spoken, t } from "../i18n.js";
 import { download, patch, remove, useGet } from "../api.js";
 import { Button, Dialog, ErrorNote, Facts, Field, Note, Skeleton, State, Time, toast } from "../ui.js";
 import { Quota, accountOf, inConfig, isLogin } from "./credentials_columns.js";
@@ -29,7 +29,7 @@ export function Details({ row, providers, act, onClose, onChanged }) {
     : html`<${Button} href="#/settings">${t("credentials.to.settings")}<//>`;
   return html`<${Dialog} wide title=${accountOf(row)} onClose=${onClose} footer=${footer}>
     <div class="details-head"><span class="muted">${[nameOf(providers, row.provider), row.plan].filter(Boolean).join(" · ")}</span><${State} state=${row.state} /></div>
-    ${(row.reason || row.action) && html`<${Note} tone=${row.state === "available" ? "info" : "warn"} title=${row.reason}
+    ${(row.reason || row.action) && html`<${Note} tone=${row.state === "available" ? "info" : "warn"} title=${spoken(row.reason)}
       action=${row.state === "sign-in required" && isLogin(row) && own && html`<${Button} onClick=${() => act.signIn(row)}>${t("credentials.sign-in.again")}<//>`}>${row.action}<//>`}
     <${Known} row=${more} />
     <${ErrorNote} error=${asked.error} retry=${asked.reload} />

@@ -1,6 +1,6 @@
 // Who would serve a model now, and why the others would not: asked of the same pool that requests are.
 import { html, useEffect, useState } from "../view.js";
-import { t } from "../i18n.js";
+import { spoken, t } from "../i18n.js";
 import { useGet } from "../api.js";
 import { Button, Card, ErrorNote, Field, Note, State, Table, Time } from "../ui.js";
 
@@ -39,7 +39,7 @@ function Candidates({ rows }) {
     { key: "tier", label: t("explain.tier"), align: "end", narrow: true, render: (row) => row.tier },
     { key: "model", label: t("explain.as"), render: (row) => html`<code>${row.model}</code>` },
     { key: "state", label: t("credentials.state"), render: (row) => html`<${State} state=${row.state} />` },
-    { key: "reason", label: t("explain.why"), render: (row) => html`<span>${row.reason}${row.until && html` · <${Time} at=${row.until} />`}
+    { key: "reason", label: t("explain.why"), render: (row) => html`<span>${spoken(row.reason)}${row.until && html` · <${Time} at=${row.until} />`}
       ${row.action && html`<br /><span class="muted">${t("credentials.next")} ${row.action}</span>`}</span>` },
   ];
   return html`<${Table} columns=${columns} rows=${rows} rowKey=${(row) => `${row.credential}${row.model}`} caption=${t("explain.title")} />`;

@@ -1,6 +1,6 @@
 // One model, above the list: tried with a streamed answer, as code to take along, and who would serve it and why.
 import { html, useEffect, useRef, useState } from "../view.js";
-import { duration, number, t } from "../i18n.js";
+import { duration, number, spoken, t } from "../i18n.js";
 import { stream, useGet } from "../api.js";
 import { Button, CopyBlock, Dialog, Empty, ErrorNote, Field, Note, Skeleton, State, Tabs, Time } from "../ui.js";
 import { SAMPLES } from "./models_samples.js";
@@ -104,7 +104,7 @@ function Who({ model }) {
       ? html`<${Empty} title=${t("models.who.none")} action=${html`<${Button} href="#/credentials?sign-in=">${t("models.sign_in")}<//>`} />`
       : html`<ul class="who">${model.credentials.map((one) => html`<li key=${one.id}>
           <div><a href=${`#/credentials?${new URLSearchParams({ filter: one.id })}`}>${one.id}</a>
-            ${one.reason && html`<p class="muted small">${one.reason}${one.until && html` · <${Time} at=${one.until} />`}</p>`}</div>
+            ${one.reason && html`<p class="muted small">${spoken(one.reason)}${one.until && html` · <${Time} at=${one.until} />`}</p>`}</div>
           <${State} state=${one.state} />
         </li>`)}</ul>`}`;
 }

@@ -1,7 +1,7 @@
 // What needs a person: what `vaultd doctor` finds, the worst first, each with its one next action: a place in this panel where
 // there is one, else the command to take along.
 import { html } from "../view.js";
-import { known, t } from "../i18n.js";
+import { known, spoken, t } from "../i18n.js";
 import { Badge, Button, Card, CopyButton, Empty, ErrorNote, Icon, Skeleton } from "../ui.js";
 
 /** What the panel itself can do about a finding: where to go and what the button says. */
@@ -70,7 +70,7 @@ function Finding({ finding, credentials }) {
     <${Icon} name=${tone === "bad" ? "alert" : "info"} />
     <div class="finding-words">
       ${means && html`<p>${means}</p>`}
-      <p class=${means ? "finding-says small" : "finding-says"} lang="en">${subject && html`<b>${subject}</b> · `}${finding.says}</p>
+      <p class=${means ? "finding-says small" : "finding-says"} lang="en">${subject && html`<b>${subject}</b> · `}${spoken(finding.says)}</p>
       ${command
         ? html`<p class="finding-action"><code>${command}</code><${CopyButton} bare text=${command} /></p>`
         : html`<p class="muted small" lang="en">${finding.action}</p>`}
