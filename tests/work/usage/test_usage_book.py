@@ -82,14 +82,19 @@ async def test_a_number_of_tokens_that_cannot_be_is_no_count(shelf: Shelf, nonse
 
 
 async def test_what_was_entered_before_a_question_is_in_its_answer(shelf: Shelf) -> None:
-    busy = threading.Event()
-    import_ = asyncio.ensure_future(shelf.book.write(lambda _store: busy.wait()))  # noqa: TID251 - awaited below
-    await asyncio.sleep(0)
+    began, goes_on = threading.Event(), threading.Event()
+
+    def slow(_store: object) -> None:
+        began.set()
+        goes_on.wait()
+
+    an_import = asyncio.ensure_future(shelf.book.write(slow))  # noqa: TID251 - awaited below
+    await asyncio.to_thread(began.wait)
     shelf.enter(story(shelf.now))
     question = asyncio.ensure_future(shelf.book.write(lambda store: written(store.file)))  # noqa: TID251 - awaited below
     await asyncio.sleep(0)
-    busy.set()
-    await import_
+    goes_on.set()
+    await an_import
     assert await question == 1
 
 
