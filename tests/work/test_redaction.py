@@ -45,10 +45,17 @@ def test_a_word_too_short_for_a_secret_is_let_be() -> None:
         ("Authorization: Bearer CANARY.12345678", "Authorization: ***"),
         ("AIzaCANARYCANARYCANARYCANARYCANARY12345", "***"),
         ("eyJhbGciOiJub25lIn0.eyJDQU5BUlkiOjF9.", "***"),
+        ("no answer from http://h/v1?alt=sse&key=CANARY", "no answer from http://h/v1?alt=sse&key=***"),
+        ('"http://h/cb?client_secret=CANARY&monkey=1"', '"http://h/cb?client_secret=***&monkey=1"'),
     ],
 )  # fmt: skip
 def test_thr_30_what_is_named_or_made_like_a_key_is_left_out_and_nothing_else(text: str, expected: str) -> None:
     assert left(text) == expected
+
+
+def test_thr_30_a_secret_whose_end_is_not_there_is_left_out_all_the_same() -> None:
+    assert left('{"private_key": "' + "CANARY" * 2000).count("CANARY") < 700
+    assert left('{"api_key": "CANARY') == '{"api_key": "***'
 
 
 def test_headers_that_carry_secrets_keep_their_names_alone() -> None:
