@@ -22,6 +22,8 @@ from managed import CLIENT_KEY, KEY, Managed, Told, managed
 from vaultd.work.exporting import token_file
 
 JSON = {"Content-Type": "application/json"}
+#: What the window of a Tauri app is to a browser; on Windows it is http://tauri.localhost.
+EASYCLI = "tauri://localhost"
 #: Routes of later versions that are not here; a page that asks for one is told so and goes on.
 LATER = (
     ("GET", "/latest-version"),
@@ -46,6 +48,7 @@ async def page(home: dict[str, str], planted: Callable[[Path], Path]) -> AsyncIt
                 {"name": "acme", "api-key-entries": [{"api-key": "sk-CANARY-acme-0123456789"}], **where}
             ],
             "usage-statistics-enabled": True,
+            "remote-management": {"secret-key": KEY, "allowed-origins": [EASYCLI]},
         }
 
     async with managed(home, planted, config=config) as one:
@@ -389,3 +392,58 @@ async def test_an_app_on_this_machine_brings_its_key_in_the_other_header(page: M
             assert answer.status == 200
             assert told["url"]
             assert told["state"]
+
+
+async def test_easycli_in_its_own_window_is_let_in_where_its_origin_is_listed(page: Managed) -> None:
+    """It asks past every cache, saves settings and whole lists, and knows the Gemini keys by their older name."""
+    own = {
+        "Authorization": f"Bearer {KEY}",
+        "Cache-Control": "no-cache, no-store, must-revalidate",
+        "Pragma": "no-cache",
+        "Expires": "0",
+    }
+    asks = {
+        "Origin": EASYCLI,
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": ", ".join(sorted(name.lower() for name in own | JSON)),
+    }
+    url = f"{page.url}/v0/management/config"
+    async with page.session.options(url, headers=asks) as answer:
+        assert answer.status == 204
+        allowed = {name.strip() for name in answer.headers["Access-Control-Allow-Headers"].split(",")}
+        assert allowed >= {name.lower() for name in own | JSON}
+    async with page.session.get(url, headers=own | JSON | {"Origin": EASYCLI}) as answer:
+        assert answer.status == 200
+        assert answer.headers["Access-Control-Allow-Origin"] == EASYCLI
+        assert "generative-language-api-key" not in await answer.json()
+
+    name = "generative-language-api-key"
+    await does(page, "PUT", f"/{name}", ["CANARY-gemini-0123456789abc"])
+    keys = (await does(page, "GET", f"/{name}"))[name]
+    await does(page, "PUT", f"/{name}", [*keys, "CANARY-gemini-9876543210xyz"])
+    assert [entry.api_key for entry in page.house.config.gemini_api_key] == [
+        "CANARY-gemini-0123456789abc",
+        "CANARY-gemini-9876543210xyz",
+    ]
+    gone = await page.session.delete(
+        f"{page.url}/v0/management/auth-files?name=nobody.json", headers={"Authorization": f"Bearer {KEY}"}
+    )
+    assert gone.status == 404
+
+
+async def test_proxypal_saves_whole_lists_of_the_members_it_knows(page: Managed) -> None:
+    name = "openai-compatibility"
+    (acme,) = (await does(page, "GET", f"/{name}"))[name]
+    known = {"name": "acme", "base-url": acme["base-url"], "api-key-entries": acme["api-key-entries"]}
+    known["models"] = [{"name": "big", "alias": "big"}]
+    new = {
+        "name": "other",
+        "base-url": "https://o.example/v1",
+        "api-key-entries": [{"api-key": "sk-CANARY-other-012345"}],
+    }
+    await does(page, "PUT", f"/{name}", [known, new | {"models": []}])
+    kept = page.house.config.openai_compatibility
+    assert [entry.api_key_entries[0].api_key for entry in kept] == [
+        "sk-CANARY-acme-0123456789",
+        "sk-CANARY-other-012345",
+    ]

@@ -27,9 +27,16 @@ _audit = logging.getLogger("vaultd.audit")
 #: What a page of an allowed origin may send and read. No credentials, ever: there are none that a browser would add.
 _PREFLIGHT: Final = {
     "Access-Control-Allow-Methods": "GET, PUT, POST, PATCH, DELETE",
-    "Access-Control-Allow-Headers": "authorization, content-type, if-match, if-none-match, x-management-key",
+    # The three for caches are sent by EasyCLI, a page in a window of its own.
+    "Access-Control-Allow-Headers": "authorization, cache-control, content-type, expires, if-match, if-none-match, "
+    "pragma, x-management-key",
     "Access-Control-Max-Age": "600",
 }
+_ELSEWHERE: Final = "a page of another site asks; `remote-management.allowed-origins` lists those that may"
+_FROM_AFAR: Final = (
+    "you are not on this machine, or come through a proxy: whoever may edit the configuration's file can set "
+    "`remote-management.allow-remote` there"
+)
 _EXPOSED: Final = "content-disposition, etag, retry-after, x-cpa-version, x-cpa-commit, x-cpa-build-date"
 #: By which CLIProxyAPI's panels and apps tell what they speak with. Told to whoever has shown the key.
 VERSION: Final[Mapping[str, str]] = {
@@ -112,7 +119,9 @@ class Gate:
         config = self._house.config
         for host in {request.host, request.headers.get("Host", "")}:
             if not guard.host_allowed(host, listen=config.host, allowed=config.allowed_hosts):
-                raise Refused(403, "host not allowed", message="vaultd is called by another name here: allowed-hosts")
+                raise Refused(
+                    403, "host not allowed", message=f"vaultd is not known as {host[:100]!a}: add it to `allowed-hosts`"
+                )
 
     def _our_page(self, request: web.Request) -> None:
         """THR-20. The page of ours that the browser got here, one of an allowed origin, or no page at all."""
@@ -121,10 +130,10 @@ class Gate:
         if origin is None:
             foreign = headers.get("Sec-Fetch-Site", "none").strip().lower() not in {"none", "same-origin"}
         else:
-            own = f"{scheme(config, request)}://{headers.get('Host', '')}".lower()
+            own = _origin(scheme(config, request), headers.get("Host", ""))
             foreign = origin.lower() != own and origin not in config.remote_management.allowed_origins
         if foreign:
-            raise Refused(403, "origin not allowed", message="a page of elsewhere: remote-management.allowed-origins")
+            raise Refused(403, "origin not allowed", message=_ELSEWHERE if origin is None else _apart(origin, own))
 
     def _not_banned(self, who: str) -> None:
         if left := self._bans.left(who, self._house.clock.boot()):
@@ -133,7 +142,7 @@ class Gate:
     def _near_enough(self, near: bool) -> None:
         """From elsewhere only where that is said (THR-25); the password of the environment says so too."""
         if not near and not self._key.password and not self._house.config.remote_management.allow_remote:
-            raise Refused(403, "remote management disabled")
+            raise Refused(403, "remote management disabled", message=_FROM_AFAR)
 
 
 def scheme(config: Config, request: web.Request) -> str:
@@ -141,6 +150,21 @@ def scheme(config: Config, request: web.Request) -> str:
     if (request.remote or "") in config.trusted_proxies:
         return request.headers.get("X-Forwarded-Proto", request.scheme).rpartition(",")[2].strip().lower()
     return request.scheme
+
+
+def _origin(scheme: str, host: str) -> str:
+    """Of a page that is reached so. Browsers leave the usual port out (RFC 6454 §6.2), some proxies write it."""
+    usual = {"http": ":80", "https": ":443"}.get(scheme)
+    host = host.lower()
+    return f"{scheme}://{host.removesuffix(usual) if usual else host}"
+
+
+def _apart(origin: str, own: str) -> str:
+    return (
+        f"the page is of {origin[:100]!a}, and vaultd is reached as {own[:100]!a}. Is that one place, behind a proxy? "
+        "Then have it send the browser's Host and X-Forwarded-Proto, and list it in `trusted-proxies`. A page kept "
+        "elsewhere is listed in `remote-management.allowed-origins`"
+    )
 
 
 def _later(status: int, message: str, seconds: float) -> Refused:
