@@ -262,6 +262,13 @@ async def test_a_later_panels_files_page(page: Managed) -> None:
     assert models and all(set(model) == {"id", "display_name", "type", "owned_by"} for model in models)
     assert (await does(page, "GET", "/auth-files/models?name=codex.json"))["models"] == []
     assert await fails(page, "GET", "/auth-files/models?name=nobody.json") == (404, "file not found")
+    # Another login of the vendor's serves what this one is kept from.
+    assert (await form(page, "/auth-files", "second.json", plaintext(page, "claude", "bob@example.com"))).status == 200
+    kept = models.pop(0)
+    await does(page, "PATCH", "/auth-files/fields", {"name": "claude.json", "excluded_models": [kept["id"]]})
+    assert (await does(page, "GET", "/auth-files/models?name=claude.json"))["models"] == models
+    assert kept in (await does(page, "GET", "/auth-files/models?name=second.json"))["models"]
+    await does(page, "DELETE", "/auth-files?name=second.json")
 
     assert (await page.chats(models[0]["id"])).status == 200
     apis = (await does(page, "GET", "/usage"))["usage"]["apis"]
