@@ -6,6 +6,7 @@ import pytest
 from multidict import CIMultiDict
 
 from vaultd.wire.quota import Window, windows
+from vaultd.work.quotas import Quotas
 
 NOW = 1_790_000_000.0
 
@@ -75,6 +76,11 @@ SAID = [
         {"x-codex-primary-used-percent": "1", "x-codex-primary-window-minutes": "90"},
         [("90 minutes", 0.01, None)],
     ),
+    (
+        "what no calendar holds",
+        CODEX | {"X-Codex-Primary-Reset-After-Seconds": "99999999999999", "X-Codex-Secondary-Window-Minutes": "1e300"},
+        [("5 hours", 0.375, None), ("secondary", 1.0, 1790100000)],
+    ),
     ("a window with no name", {"x-codex-primary-used-percent": "1"}, [("primary", 0.01, None)]),
 ]
 
@@ -86,3 +92,13 @@ def test_windows_are_read_from_an_answers_head(
     found = windows(CIMultiDict(headers), NOW)
     assert [(window.name, round(window.used, 6), window.resets_at) for window in found] == expected
     assert all(isinstance(window, Window) and window.noted_at == NOW for window in found)
+
+
+def test_a_vendor_that_invents_names_is_not_remembered_for_ever() -> None:
+    quotas = Quotas(lambda: NOW)
+    for hours in range(100):
+        told = {"anthropic-ratelimit-unified-status": "", f"anthropic-ratelimit-unified-{hours}h-utilization": "0.1"}
+        quotas.note("claude-a", CIMultiDict(told))
+    assert len(quotas.of("claude-a")) == 16
+    quotas.note("claude-a", CIMultiDict(UNIFIED))
+    assert {window.name: window.used for window in quotas.of("claude-a")}["5 hours"] == 0.42

@@ -2,7 +2,7 @@
 
 `wire.hints` reads the same heads for another question: of a refusal, when to come back. Here any answer counts, a good
 one too, and nothing is decided by it: it is for people to look at. What makes no sense (no limit, more than all, the
-past as a reset) says nothing.
+past as a reset, or years ahead) says nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from vaultd.wire.hints import instant, length, number
+
+#: The longest window anybody has is a month. A calendar ends too, and who writes the moment down fails there.
+_FARTHEST: Final = 366 * 86400.0
 
 
 class Window(NamedTuple):
@@ -38,7 +41,9 @@ def windows(headers: Mapping[str, str], now: float) -> list[Window]:
     for mark, read in _READERS:
         if mark in headers:
             return [
-                Window(name, min(used, 1.0), resets if resets is not None and resets > now else None, now)
+                Window(
+                    name, min(used, 1.0), resets if resets is not None and 0 < resets - now < _FARTHEST else None, now
+                )
                 for name, used, resets in read(headers, now)
                 if used is not None and used >= 0
             ]
@@ -126,7 +131,7 @@ def _moment(value: str | None, now: float) -> float | None:
 
 
 def _of_minutes(minutes: float | None) -> str:
-    if minutes is None or minutes < 1:
+    if minutes is None or not 1 <= minutes <= _FARTHEST / 60:
         return ""
     for size, unit in ((1440, "day"), (60, "hour")):
         if minutes % size == 0:
