@@ -45,6 +45,23 @@ def test_a_full_file_makes_room_and_five_are_kept(log: LogFile, tmp_path: Path) 
     assert 400 * 4 <= sum(path.stat().st_size for path in (tmp_path / "logs").iterdir()) <= 500 * 5
 
 
+def test_where_no_new_file_can_be_made_the_full_one_is_written_on_and_the_older_ones_stay(
+    log: LogFile, tmp_path: Path
+) -> None:
+    for number in range(40):
+        says(log, f"line {number:02}")
+    before = told(log)
+    in_the_way = tmp_path / "logs" / "vaultd.log.new"
+    in_the_way.mkdir()
+    for number in range(40, 80):
+        says(log, f"line {number:02}")
+    assert told(log) == [*before, *(f"line {number:02}" for number in range(40, 80))]
+    in_the_way.rmdir()
+    says(log, "line 80")
+    says(log, "line 81")
+    assert told(log)[-2:] == ["line 80", "line 81"] and not in_the_way.exists()
+
+
 def test_nobody_else_may_read_it(log: LogFile, tmp_path: Path) -> None:
     for number in range(20):
         says(log, f"line {number}")

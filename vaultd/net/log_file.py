@@ -91,11 +91,15 @@ class LogFile(Gathered):
             yield self._path.with_name(f"{self._path.name}.{number}")
 
     def _turn_over(self) -> None:
+        # The new one first: where none can be made, the full one is written on, and the older ones stay.
+        beside = self._path.with_name(f"{self._path.name}.new")
+        fresh = _opened(beside)
         paths = [self._path, *self._older()]
         for young, old in reversed(list(itertools.pairwise(paths))):
             with suppress(FileNotFoundError):
                 young.replace(old)
-        full, self.stream = self.stream, _opened(self._path)
+        beside.replace(self._path)
+        full, self.stream = self.stream, fresh
         full.close()
 
 
