@@ -164,6 +164,12 @@ def signed_in_again(current: Credential, new: Credential) -> Credential:
     return replace(new, settings=replace(new.settings, **kept))
 
 
+def signed_in_over(current: Credential, new: Credential) -> Credential | None:
+    """None where it is another account. Who signs in has named his himself: of a dead login the email is enough."""
+    fits = same if current.dead is None else alike
+    return signed_in_again(current, new) if fits(current, new) else None
+
+
 def _reveal(value: Any) -> str:
     if isinstance(value, Secret):
         return value.reveal()

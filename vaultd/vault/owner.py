@@ -28,7 +28,7 @@ from typing import Final, Never, Protocol
 from vaultd.errors import Misconfigured, TryLater, VaultdError
 from vaultd.vault.anchors import NOWHERE, Anchors, RolledBack, rolled_back, words
 from vaultd.vault.commit import Commits, Written, whole
-from vaultd.vault.credential import Credential, alike, file_stem, same, signed_in_again
+from vaultd.vault.credential import Credential, file_stem, same, signed_in_over
 from vaultd.vault.emergency import Emergency
 from vaultd.vault.keyring import Keyring
 from vaultd.vault.lease import Lease
@@ -43,6 +43,9 @@ _log = logging.getLogger("vaultd.vault")
 _RETRY_WAIT: Final = 1.0
 #: SEC-46. A failing attempt costs two system calls.
 _RETRY_EVERY: Final = 1.0
+
+#: What becomes of a credential (the first) over which another is settled; None where that is not to be.
+Over = Callable[[Credential, Credential], Credential | None]
 
 
 class Sleeper(Protocol):
@@ -68,6 +71,8 @@ class Owner:
         self._rolled: dict[str, RolledBack] = {}
         self._unreadable: dict[str, str] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        #: Held by whoever gives a credential a name that no other may have: a lease is one credential's alone.
+        self.naming: Final = asyncio.Lock()
         self._watchers: list[Callable[[], None]] = []
         self._unsaved: Final = asyncio.Event()
         self._table: dict[str, Credential] = {}
@@ -223,8 +228,9 @@ class Owner:
                 raise Misconfigured(f"{id} was not rolled back: there is nothing to accept")
             return self._durable(await lease.put(rolled.credential), "accepted")
 
-    async def settle(self, credential: Credential) -> Credential:
+    async def settle(self, credential: Credential, over: Over = signed_in_over) -> Credential:
         """A sign-in: the same identity replaces its file, keeping the operator's settings; another identity never does.
+        `over` says so, under the lease, of each that may be replaced.
 
         Raises TryLater where it could not be made durable; in this process it is usable all the same.
         """
@@ -235,11 +241,10 @@ class Owner:
                 current = lease.current or (rolled.credential if rolled is not None else None)
                 if current is None and self._store.stamp(f"{id_}.json") is not None:
                     continue  # a file that may not be used is somebody's too
-                # Who signs in has named the account himself: of a dead login the email is enough.
-                fits = same if current is None or current.dead is None else alike
-                if current is not None and not fits(current, credential):
+                new = wanted if current is None else over(current, wanted)
+                if new is None:
                     continue
-                put = await lease.put(wanted if current is None else signed_in_again(current, wanted))
+                put = await lease.put(new)
             return self._durable(put, "signed in")
         raise Misconfigured(
             f"the file names for {file_stem(credential)} are taken by files that may not be used: move them"

@@ -53,9 +53,13 @@ class Recipient:
         self._alg = _ALGS[kind]
 
     def seal(self, plain: bytes, *, typ: str) -> dict[str, str]:
-        """The flattened JSON form (RFC 7516 §7.2.2)."""
+        """The flattened JSON form (RFC 7516 §7.2.2). Raises Misconfigured for a key that looks like one and is none: a
+        point of low order (RFC 7748 §6.1), an even modulus."""
         header = {"alg": self._alg, "enc": ENC, "typ": typ, "kid": self.thumbprint}
-        compact = jwe.encrypt_compact(header, plain, self._key, algorithms=[self._alg, ENC])
+        try:
+            compact = jwe.encrypt_compact(header, plain, self._key, algorithms=[self._alg, ENC])
+        except ValueError:
+            raise Misconfigured("recipient: nothing can be sealed to this key") from None
         names = ("protected", "encrypted_key", "iv", "ciphertext", "tag")
         return {name: part for name, part in zip(names, compact.split("."), strict=True) if part}
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -19,7 +20,7 @@ import msgspec
 from vaultd.catalog.models import Catalog
 from vaultd.errors import Misconfigured
 from vaultd.oauth.account import merged
-from vaultd.vault.credential import Credential, alike
+from vaultd.vault.credential import Credential, alike, same, signed_in_again
 from vaultd.vault.envelope import bound_name
 from vaultd.vault.keyring import Keyring
 from vaultd.vault.look import credential_in
@@ -84,28 +85,46 @@ def read(name: str, data: bytes, catalog: Catalog, keyring: Keyring, *, now: flo
 
 async def take_in(owner: Owner, upload: Upload) -> Credential:
     """In the pool when it returns, sealed before it touches the disk. Raises Conflict, TryLater, Misconfigured."""
+    async with owner.naming:
+        return await _take_in(owner, upload)
+
+
+async def _take_in(owner: Owner, upload: Upload) -> Credential:
     snapshot, credential = owner.snapshot(), upload.credential
     id_ = find(snapshot, upload.name)
     holder = snapshot[id_] if id_ is not None else None
     if holder is not None and not alike(holder, credential):
         raise Conflict(f"{upload.name} is another account's, {id_}: delete that first, or use another name")
     if not upload.sealed:
-        if newer := [held.id for held in snapshot.values() if alike(held, credential) and _overtook(held, credential)]:
-            raise Conflict(f"{upload.name} is older than {newer[0]}, which was renewed since: delete that first")
+        for held in snapshot.values():
+            if alike(held, credential):
+                _must_be_newer(upload, held)
         if holder is not None:
             credential = replace(credential, account=merged(holder.account, credential.account))
-        return await owner.settle(credential)
+        return await owner.settle(credential, partial(_over, upload, id_))
     try:
         return await owner.restore(upload.credential)
     except Misconfigured as error:
         raise Conflict(f"{upload.name}: {error}") from None
 
 
-def _overtook(held: Credential, uploaded: Credential) -> bool:
+def _over(upload: Upload, holder: str | None, current: Credential, new: Credential) -> Credential | None:
+    """Judged under the lease: a renewal that was under way has ended, and may have told whose account it is."""
+    if not alike(current, new):
+        return None
+    _must_be_newer(upload, current)
+    if current.id != holder and current.dead is None and not same(current, new):
+        return None
+    return signed_in_again(current, replace(new, account=merged(current.account, new.account)))
+
+
+def _must_be_newer(upload: Upload, held: Credential) -> None:
     """A second is what the writer of the file may have cut off."""
-    if held.tokens is None or uploaded.tokens is None or held.dead is not None:
-        return False
-    return held.tokens.issued_at > uploaded.tokens.issued_at + 1.0
+    tokens = upload.credential.tokens
+    if held.tokens is None or tokens is None or held.dead is not None:
+        return
+    if held.tokens.issued_at > tokens.issued_at + 1.0:
+        raise Conflict(f"{upload.name} is older than {held.id}, which was renewed since: delete that first")
 
 
 def _unsealed(name: str, data: bytes, keyring: Keyring) -> Credential:

@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,31 @@ async def test_a_file_whose_token_was_spent_here_since_is_refused(page: Managed)
     assert only(page).tokens != renewed.tokens
     assert (await page.asks("POST", f"/credentials/{renewed.id}/refresh")).status == 200
     assert page.sandbox["claude"].counts["reuse_events"] == 0
+
+
+async def test_a_file_that_comes_while_its_login_is_renewed_does_not_bring_back_the_spent_token(page: Managed) -> None:
+    file = plaintext(page, "claude", last_refresh="2026-01-02T03:04:05Z")
+    await uploads(page, "x.json", file)
+    vendor, owner = page.sandbox["claude"], page.house.owner
+    page.sandbox.fault("claude", at="token", do="delay", seconds=0.5)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        renewal = group.create_task(page.asks("POST", f"/credentials/{only(page).id}/refresh"))
+        while not vendor.counts["requests:token"]:  # noqa: ASYNC110 - the vendor has no bell
+            await asyncio.sleep(0.01)
+        upload = await uploads(page, "x.json", file)
+
+    assert renewal.result().status == 200
+    assert (upload.status, "renewed since" in upload.text) == (409, True), upload.text
+    assert len(owner.snapshot()) == 1
+    assert (await page.asks("POST", f"/credentials/{only(page).id}/refresh")).status == 200
+    assert vendor.counts["presented:spent"] == 0
+
+
+async def test_of_several_accounts_that_come_by_one_name_at_once_one_has_it(page: Managed) -> None:
+    files = [plaintext(page, "claude", f"{name}@example.com") for name in ("ann", "ben", "cat")]
+    told = await asyncio.gather(*(uploads(page, "x.json", file) for file in files))
+    assert sorted(one.status for one in told) == [200, 409, 409]
+    assert list(await listed(page)) == ["x.json"]
 
 
 async def test_a_dead_login_that_came_as_a_file_is_brought_back_by_signing_in(page: Managed) -> None:
@@ -352,6 +378,22 @@ async def test_thr_18_a_file_above_64_kib_is_refused(page: Managed) -> None:
 # --- out --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "form",
+    [b"--a\r\n\r\n\r\n" * 50_000 + b"--a--\r\n", b"\r\n" * 400_000 + b"--a--\r\n", b"--b" + b"\n" * 900_000],
+    ids=["parts", "lines", "another"],
+)
+async def test_thr_18_a_form_of_a_hundred_thousand_parts_or_lines_is_not_read(page: Managed, form: bytes) -> None:
+    """Each would be some steps of the loop, and nobody else's turn: a second and more for one form."""
+    await page.asks("GET", "/auth-files")
+    began = time.process_time()
+    told = await page.asks(
+        "POST", "/auth-files", data=form, headers={"Content-Type": "multipart/form-data; boundary=a"}
+    )
+    assert (told.status, told.json["error"]) == (400, "invalid body")
+    assert time.process_time() - began < 1.0, "processor time, of both sides"
+
+
 async def test_thr_19_no_route_gives_plaintext(page: Managed) -> None:
     await uploads(page, "x.json", plaintext(page, "codex"))
     for path in ("/auth-files", "/auth-files/download?name=x.json", "/auth-files/download?name=x.json&reveal=1"):
@@ -405,6 +447,8 @@ def weak() -> dict[str, Any]:
         "another curve": ECKey.generate_key("secp256k1").as_dict(private=False),
         "Ed25519": OKPKey.generate_key("Ed25519").as_dict(private=False),
         "off the curve": {**ec.as_dict(private=False), "x": ec.as_dict(private=False)["y"]},
+        "of low order": {"kty": "OKP", "crv": "X25519", "x": "A" * 43},
+        "even": {**rsa, "n": base64.urlsafe_b64encode(b"\xc0" + b"\x00" * 255).rstrip(b"=").decode()},
         "empty": {},
         "no texts": {"kty": "RSA", "n": 5, "e": [1]},
     }
