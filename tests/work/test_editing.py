@@ -304,6 +304,18 @@ async def test_a_plain_management_key_becomes_its_hash_and_nothing_else_changes(
     assert reloads(house) == 1
 
 
+@pytest.mark.parametrize("state", ["gone", "empty"])
+async def test_a_file_that_vanished_does_not_come_back_as_the_edit_alone(house: House, file: File, state: str) -> None:
+    for edit in (house.editor.edit, house.editor.check):
+        file.path.unlink() if state == "gone" else file.path.write_text("\n")
+        with pytest.raises(Unsaved, match=f"is {state}"):
+            await edit(puts("request-retry", 5))
+        assert (file.path.exists(), house.config.request_retry) == (state == "empty", 1)
+        file.text = FILE
+    await house.editor.edit(puts("request-retry", 5))
+    assert file.text == FILE.replace("retry: 1", "retry: 5")
+
+
 async def test_a_file_broken_by_hand_is_neither_edited_nor_taken_for_nothing(house: House, file: File) -> None:
     for broken in (b"port: [", b"\xff", b"prot: 1\n"):
         file.path.write_bytes(broken)

@@ -47,15 +47,20 @@ LATER: Final = {
     ),
     "openai-compatibility[].models[]": _MODEL,
 }
+#: Present spelling → older one, of the keys that no route changes.
+OLDER_LOCKED: Final = {
+    "remote-management.allow-remote": "allow-remote-management",
+    "remote-management.secret-key": "remote-management-key",
+}
 
 
 def fold(raw: dict[str, Any], warnings: list[str]) -> None:
     """Old spellings to the present ones, in place. Where both are written, the present one counts."""
     _rename(raw, "ws_auth", raw, "ws-auth")
-    if "allow-remote-management" in raw or "remote-management-key" in raw:
-        management = _mapping(raw, "remote-management")
-        _rename(raw, "allow-remote-management", management, "allow-remote")
-        _rename(raw, "remote-management-key", management, "secret-key")
+    for path, older in OLDER_LOCKED.items():
+        if older in raw:
+            section, _, name = path.partition(".")
+            _rename(raw, older, _mapping(raw, section), name)
     _fold_auth_providers(raw)
     _fold_gemini_keys(raw)
     for entry in _entries(raw, "openai-compatibility"):

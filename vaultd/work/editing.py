@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from vaultd.catalog.load import load, shipped_folder
-from vaultd.config import places, write
+from vaultd.config import legacy, places, write
 from vaultd.config.keys import AT_START, LOCKED, differing
 from vaultd.config.load import parse
 from vaultd.config.masked import Masks, secret_at
@@ -126,7 +126,9 @@ class Editor:
 
     async def check(self, make: Edit) -> Change:
         """What `edit` would do. Raises what it would."""
-        before = self.text()
+        data = self._read()
+        self._refuse_vanished(data)
+        before = _decoded(data, str(self.file.path))
         return (await asyncio.to_thread(self._candidate, before or "", make, hashing=False))[1]
 
     async def hash_management_key(self) -> None:
@@ -162,6 +164,7 @@ class Editor:
                 async with file.held():
                     for _ in range(_TRIES):
                         data = await asyncio.to_thread(file.read)
+                        self._refuse_vanished(data)
                         before = _decoded(data, str(file.path))
                         if etag is not None and not hmac.compare_digest(etag.encode(), self.etag(before).encode()):
                             raise Stale(f"{file.path} has changed meanwhile; read it again")
@@ -183,6 +186,14 @@ class Editor:
         except OSError as error:
             raise Unsaved(f"the configuration cannot be read: {error.strerror}") from error
 
+    def _refuse_vanished(self, data: bytes | None) -> None:
+        """An edit of a file that is gone would make one that holds nothing but the edit, and be taken up."""
+        gone = data is None and self._house.places.config_file is not None
+        empty = data is not None and not data.strip() and self._house.config != Config()
+        if gone or empty:
+            state = "is gone" if gone else "is empty"
+            raise Unsaved(f"failed to save config: {self.file.path} {state}; put it back, or restart vaultd without it")
+
     def _candidate(self, before: str, make: Edit, *, hashing: bool) -> tuple[str, Change]:
         """The text that `make` makes, found right as a reload would find it, and what is different."""
         source = str(self.file.path)
@@ -201,6 +212,8 @@ class Editor:
         for path in LOCKED:
             if path in changed and not (hashing and path.endswith("secret-key")):
                 raise Locked(path)
+        if not hashing:
+            _refuse_sleeping(before, text, source)
         _refuse_masks(before, text, source)
         warnings += catalog.notes
         if late := [path for path in changed if path.partition(".")[0] in AT_START]:
@@ -247,15 +260,30 @@ def _hashed(source: str) -> Edit:
     return make
 
 
+def _refuse_sleeping(before: str, text: str, source: str) -> None:
+    """A locked key in its older spelling beside the present one does not count, but would once that is taken out."""
+    old, new = _tree(before, source), write.tree(text, source)
+    for path in LOCKED:
+        section, _, name = path.partition(".")
+        older = legacy.OLDER_LOCKED[path]
+        if older in new and new[older] != old.get(older) and name in (new.get(section) or {}):
+            raise Locked(path)
+
+
 def _refuse_masks(before: str, text: str, source: str) -> None:
     """A mask that got this far would be stored for a key. One that stood there before was somebody's own choice."""
-    try:
-        known = {value for _, value in _secrets(write.tree(before, source))}
-    except Misconfigured:
-        known = set()
+    known = {value for _, value in _secrets(_tree(before, source))}
     for path, value in _secrets(write.tree(text, source)):
         if "****" in value and value not in known:
             raise Invalid(f"{source}: {path}: this is a mask, write the key itself", path)
+
+
+def _tree(text: str, source: str) -> dict[str, Any]:
+    """What it says; nothing where it cannot be read."""
+    try:
+        return write.tree(text, source)
+    except Misconfigured:
+        return {}
 
 
 def _secrets(raw: Any, key: str = "", path: str = "") -> Iterator[tuple[str, str]]:
