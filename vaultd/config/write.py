@@ -298,18 +298,18 @@ def at(raw: Any, path: Path) -> Any:
     return raw
 
 
-def _with(raw: Any, path: Path, value: Any) -> Any:
+def _with(raw: Any, path: Path, value: Any, above: Path = ()) -> Any:
     if not path:
         return value
-    step, rest = path[0], path[1:]
+    step, rest, here = path[0], path[1:], (*above, path[0])
     if isinstance(step, int):
         items = list(raw) if isinstance(raw, list) else []
         if step > len(items):
-            raise Misconfigured(f"{dotted(path)}: there is no such entry")
-        items[step : step + 1] = [_with(items[step] if step < len(items) else None, rest, value)]
+            raise Misconfigured(f"{dotted(here)}: there is no such entry")
+        items[step : step + 1] = [_with(items[step] if step < len(items) else None, rest, value, here)]
         return items
     members = dict(raw) if isinstance(raw, Mapping) else {}
-    members[step] = _with(members.get(step), rest, value)
+    members[step] = _with(members.get(step), rest, value, here)
     return members
 
 

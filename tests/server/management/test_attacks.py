@@ -90,6 +90,22 @@ async def test_thr_20_our_own_page_and_a_named_one_are_not(serve: Serve, origin:
     assert (await ask(here, "POST", "/client-keys", {"alias": "mine"}, **headers)).status == 200
 
 
+async def test_thr_20_behind_a_proxy_that_ends_tls_our_page_is_known_or_told_what_to_set(serve: Serve) -> None:
+    names = "allowed-hosts: [vault.example]\n"
+    here = await serve(names + PROXIED)
+    came = {"X_Forwarded_For": "203.0.113.7", "X_Forwarded_Proto": "https"}
+    for host, port in (("vault.example", ""), ("vault.example:443", ""), ("vault.example:8443", ":8443")):
+        page = came | {"Origin": f"https://vault.example{port}"}
+        assert (await here.get(f"{BASE}/about", key=KEY, host=host, **page)).status == 200
+        unlike = await here.get(f"{BASE}/about", key=KEY, host=host, **page | {"X_Forwarded_Proto": "http"})
+        assert error(unlike) == (403, "origin not allowed")
+        for words in ("X-Forwarded-Proto", "`trusted-proxies`", f"'{page['Origin']}'", "'http://vault.example"):
+            assert words in unlike.json()["message"]
+    heard = await here.get(f"{BASE}/about", key=KEY, host="other.example:8317")
+    assert "'other.example:8317'" in heard.json()["message"]
+    assert "`allowed-hosts`" in heard.json()["message"]
+
+
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "evil.example:{port}", "192.0.2.1", ""])
 async def test_thr_21_a_name_that_was_rebound_to_us_is_refused_with_the_key_too(serve: Serve, host: str) -> None:
     here = await serve(ON)

@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from vaultd.config.yaml import MAX_DEPTH
 from vaultd.errors import PortTaken, SignInRequired, TimedOut, TryLater, UpstreamRefused, VaultdError
 from vaultd.errors import ProtocolError as PeerBroke
 from vaultd.house import House
@@ -46,6 +47,9 @@ _KINDS: Final[Mapping[str, re.Pattern[str]]] = {
     "number": re.compile(r"-?\d{1,15}(\.\d{1,9})?", re.ASCII),
     "boolean": re.compile(r"(1|true|yes|on|0|false|no|off|)", re.IGNORECASE),
 }
+#: A configuration's depth and what an edit wraps round it. Python's own limit, met within a handler, would be a fault.
+_DEEPEST: Final = MAX_DEPTH + 8
+_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{\]}]', re.DOTALL)
 #: The classes of `vaultd.errors` by what the caller does next; Misconfigured is what is left: he asked for something
 #: that is not so.
 _STATUS: Final[tuple[tuple[type[VaultdError], int], ...]] = (
@@ -174,11 +178,29 @@ async def _body(route: Route, request: web.Request) -> Any:
 
 
 def _decoded(raw: bytes, kind: Any) -> Any:
+    if _depth(raw) > _DEEPEST:
+        raise Refused(400, "invalid body", message=f"nested deeper than {_DEEPEST}")
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError:
         # JSON has one kind of number: 5.0 is an integer (JSON Schema 2020-12, core §4.2.3), but not to msgspec.
         return msgspec.convert(_with_integers(msgspec.json.decode(raw)), kind)
+
+
+def _depth(raw: bytes) -> int:
+    """How deep the brackets of JSON go, as far as that matters."""
+    if raw.count(b"[") + raw.count(b"{") <= _DEEPEST:
+        return 0
+    depth = most = 0
+    for found in _BRACKETS.finditer(raw):
+        if found[0] in b"[{":
+            depth += 1
+            most = max(most, depth)
+            if most > _DEEPEST:
+                break
+        elif found[0] in b"]}":
+            depth -= 1
+    return most
 
 
 def _with_integers(value: Any) -> Any:

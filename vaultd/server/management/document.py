@@ -49,9 +49,14 @@ curl --unix-socket "$XDG_RUNTIME_DIR/vaultd/admin.sock" http://localhost{BASE}/s
 - **Wrong keys.** After {WRONG} wrong keys (missing ones do not count) a peer is refused for {_BAN_MINUTES} minutes with
   403 and `Retry-After`; of IPv6 a /64 is one peer. All peers together may try {BUDGET} unknown keys a minute (429).
   Neither concerns this machine, nor the admin socket.
-- **Names and pages.** The `Host` must be a loopback name, the listen address, or in `allowed-hosts`. A request from a
-  page of another origin is refused with 403 unless `remote-management.allowed-origins` has exactly that origin; only
-  then are there CORS headers, and never for credentials.
+- **Names and pages.** The `Host` must be a loopback name, the listen address, or in `allowed-hosts`; where that is
+  empty and vaultd listens everywhere, any IP address will do. A request from a page of another origin is refused with
+  403 unless `remote-management.allowed-origins` has exactly that origin; only then are there CORS headers, and never
+  for credentials.
+- **Behind a proxy.** Its address belongs in `trusted-proxies`, the name it is called by in `allowed-hosts`, and it has
+  to send three headers; in nginx `proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Proto $scheme;
+  proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`. A proxy on this machine that sends no forwarding header
+  makes all who come through it callers from this machine.
 - **Bodies** are JSON, declared as such, unless the table says otherwise; others get 415.
 - **Secrets** are masked. `?reveal=1` shows them to this machine and to the admin socket, where a route knows it.
 - **The panel** is `/management.html`, from the wheel; `remote-management.disable-control-panel` takes it away, and
@@ -74,6 +79,8 @@ masks and sends masks back, which changes nothing. What is different:
   `DELETE /auth-files`, `oauth-callback`, `usage/export` and `usage/import`. There are not, and answer 404:
   `latest-version`, `request-error-logs`, `request-log-by-id`, `oauth-excluded-models` and `oauth-model-alias`,
   `model-definitions`, `vertex-api-key`, `ampcode`, `api-call` (it would send a login anywhere), and sign-ins by cookie.
+- EasyCLI, from afar, is a page of its own origin: list `tauri://localhost` (on Windows `http://tauri.localhost`) in
+  `remote-management.allowed-origins`. ProxyPal, Quotio and scripts are none and need nothing.
 - A key's `excluded-models`, `priority` and `weight` stay where a saved list does not name them, for older programs do
   not know them; `excluded-models: ["*"]` alone, the later panels' *off*, goes.
 

@@ -128,12 +128,12 @@ class Gate:
         config, headers = self._house.config, request.headers
         origin = headers.get("Origin")
         if origin is None:
-            foreign = headers.get("Sec-Fetch-Site", "none").strip().lower() not in {"none", "same-origin"}
-        else:
-            own = _origin(scheme(config, request), headers.get("Host", ""))
-            foreign = origin.lower() != own and origin not in config.remote_management.allowed_origins
-        if foreign:
-            raise Refused(403, "origin not allowed", message=_ELSEWHERE if origin is None else _apart(origin, own))
+            if headers.get("Sec-Fetch-Site", "none").strip().lower() not in {"none", "same-origin"}:
+                raise Refused(403, "origin not allowed", message=_ELSEWHERE)
+            return
+        own = _origin(scheme(config, request), headers.get("Host", ""))
+        if origin.lower() != own and origin not in config.remote_management.allowed_origins:
+            raise Refused(403, "origin not allowed", message=_apart(origin, own))
 
     def _not_banned(self, who: str) -> None:
         if left := self._bans.left(who, self._house.clock.boot()):
