@@ -75,8 +75,18 @@ class Listener:
     async def open(self) -> None:
         """Listens. Raises PortTaken, naming the holder where it can be seen."""
         loop = asyncio.get_running_loop()
-        for sock in _bound(self.port):
-            self._servers.append(await loop.create_server(self._web, sock=sock))
+        socks = _bound(self.port)
+        try:
+            # Held before they serve: a server whose maker is cancelled meanwhile would keep the port for ever.
+            for sock in socks:
+                self._servers.append(await loop.create_server(self._web, sock=sock, start_serving=False))
+            for server in self._servers:
+                await server.start_serving()
+        except BaseException:
+            self._stop_listening()
+            for sock in socks:
+                sock.close()
+            raise
 
     async def close(self) -> None:
         """Stops listening; after an answer only once the browser has its closing page, or two seconds have gone by."""

@@ -241,7 +241,7 @@ class Owner:
                 current = lease.current or (rolled.credential if rolled is not None else None)
                 if current is None and self._store.stamp(f"{id_}.json") is not None:
                     continue  # a file that may not be used is somebody's too
-                new = wanted if current is None else over(current, wanted)
+                new = wanted if current is None else over(current, credential)
                 if new is None:
                     continue
                 put = await lease.put(new)

@@ -271,6 +271,9 @@ class PendingSignIns:
         if last:
             await asyncio.wait(last, timeout=_LAST_WORDS)
         await self._tasks.close()
+        for sign_in in self._held.values():
+            if sign_in.waits:
+                sign_in.fails("vaultd stopped")
 
     async def _run(self, sign_in: SignIn, wish: Wish) -> None:
         try:
@@ -279,11 +282,7 @@ class PendingSignIns:
             sign_in.fails(str(error))
             # The class alone: what a vendor said of an answer stays out of the log.
             _log.info("sign-in failed", extra={"provider": sign_in.provider, "error": type(error).__name__})
-        except asyncio.CancelledError:
-            if sign_in.waits:
-                sign_in.fails("vaultd stopped")
-            raise
-        except BaseException as error:
+        except Exception as error:
             sign_in.fails(f"vaultd failed ({type(error).__name__}); look at its log")
             raise
         else:
@@ -313,9 +312,12 @@ class PendingSignIns:
         task = self._running.get(sign_in.state)
         if task is None or not sign_in.waits:
             return
-        sign_in.fails(why)
         task.cancel()
         await asyncio.wait([task])
+        # A task that was cancelled before its first step has no end of its own; one whose login was being saved is ok.
+        self._running.pop(sign_in.state, None)
+        if sign_in.waits:
+            sign_in.fails(why)
 
     def _named(self, params: Sequence[tuple[str, str]], provider: str) -> SignIn:
         """The one that the answer's `state` names; a state is its vendor's alone."""

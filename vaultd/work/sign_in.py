@@ -23,10 +23,12 @@ from vaultd.oauth import authcode, codex_device, device
 from vaultd.oauth.callback import NotOursError, judge, parse_pasted
 from vaultd.oauth.endpoints import login_of
 from vaultd.oauth.tokens import Account, Grant
+from vaultd.vault.commit import outlasted
 from vaultd.vault.credential import Credential, Settings
 from vaultd.vault.owner import Owner
 from vaultd.work.drive import Sender, drive, unattended
 from vaultd.work.race import race
+from vaultd.work.tasks import Tasks
 
 #: 32 random bytes, as 43 characters: RFC 7636 §4.1's verifier, and twice RFC 9700's 128 bits for `state`.
 RANDOM_BYTES = 32
@@ -80,6 +82,7 @@ class SignIns:
         self._owner = owner
         self._send = send
         self._clock = clock
+        self._tasks = Tasks()
         self._pending = 0
 
     async def run(self, wish: Wish, desk: Desk, *, state: str = "") -> Credential:
@@ -99,7 +102,10 @@ class SignIns:
             desk.note(warning)
         if wish.projects and not performer.asked_for_projects:
             desk.note(f"{wish.provider.id} knows no projects; --project-id was of no use")
-        return await self._owner.settle(await self._credential(wish, grant, desk))
+        settling = self._tasks.start("settle", self._owner.settle(await self._credential(wish, grant, desk)))
+        # Whoever gives up now is too late: told that it was cancelled, he would find the login in use.
+        await outlasted(settling)
+        return settling.result()
 
     async def _deadline(self, wish: Wish, desk: Desk) -> NoReturn:
         end = self._clock.boot() + wish.timeout

@@ -374,6 +374,32 @@ async def test_a_cancelled_sign_in_frees_its_port_and_takes_no_answer(page: Mana
     assert not page.house.owner.snapshot()
 
 
+async def test_a_sign_in_that_is_cancelled_while_its_login_is_saved_is_not_told_as_cancelled(page: Managed) -> None:
+    """Or a login nobody knows of would be in use."""
+    page.sandbox.set("qwen", consent="open")
+    sign_in = await starts(page, "qwen")
+    await page.browses(sign_in["url"])
+    assert (await ended(page, sign_in["state"]))["status"] == "asking"
+    held = page.house.sign_ins.get(sign_in["state"])
+    assert held is not None
+    async with asyncio.TaskGroup() as group, page.house.owner.leased("qwen-work"), asyncio.timeout(20):
+        await page.asks("POST", f"/sign-ins/{held.state}/answer", {"choice": "work"})
+        while held.naming:  # noqa: ASYNC110 - from here on it is being saved
+            await asyncio.sleep(0)
+        cancelled = group.create_task(page.asks("DELETE", f"/sign-ins/{held.state}"))
+        await page.asks("GET", "/sign-ins")
+    assert cancelled.result().status == 200
+    assert (held.status, list(page.house.owner.snapshot())) == ("ok", ["qwen-work"])
+
+
+async def test_a_sign_in_that_is_overtaken_before_its_first_step_ends_too(page: Managed) -> None:
+    told = await asyncio.gather(*(page.asks("POST", "/sign-ins", {"provider": "codex"}) for _ in range(6)))
+    assert [one.status for one in told] == [200] * 6
+    signs = (await page.asks("GET", "/sign-ins")).json["data"]
+    assert sorted(one["status"] for one in signs) == ["error"] * 5 + ["wait"]
+    assert [one["listening"] for one in signs if one["status"] == "wait"] == [page.ports["codex"]]
+
+
 async def test_sec_09_one_more_than_may_wait_is_refused_or_takes_its_own_vendors_oldest(page: Managed) -> None:
     waiting = [await starts(page, "qwen") for _ in range(MAX_PENDING)]
     assert (await page.asks("POST", "/sign-ins", {"provider": "codex"})).status == 429
