@@ -181,9 +181,11 @@ async def test_thr_24_the_log_names_the_peer_and_believes_only_trusted_forwarder
     here = await serve(MODELS)
     await here.get("/v1/models", key=WRONG, X_Forwarded_For="203.0.113.9")
     await here.house.close()
-    trusting = await serve("trusted-proxies: [127.0.0.1, 10.0.0.1]\n" + MODELS)
+    trusting = await serve("trusted-proxies: [127.0.0.1, 10.0.0.1, 'FD00:0::2']\n" + MODELS)
     await trusting.get("/v1/models", key=WRONG, X_Forwarded_For="8.8.8.8, 203.0.113.9, 10.0.0.1")
     await trusting.get("/v1/models", key=WRONG, X_Forwarded_For="203.0.113.9, not-an-address")
+    for same in ("fd00::2", "FD00::0002"):  # as a socket spells it, and as a proxy may
+        await trusting.get("/v1/models", key=WRONG, X_Forwarded_For=f"2001:DB8::0:7, {same}")
     peers = [record.peer for record in caplog.records if record.getMessage() == "client key refused"]
-    assert peers == ["127.0.0.1", "203.0.113.9", "127.0.0.1"]
+    assert peers == ["127.0.0.1", "203.0.113.9", "127.0.0.1", "2001:db8::7", "2001:db8::7"]
     assert WRONG not in caplog.text

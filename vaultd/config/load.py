@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import msgspec
+
 from vaultd.config import legacy, places, yaml
 from vaultd.config.model import Config
 from vaultd.config.places import Places
@@ -82,6 +84,9 @@ def parse(text: bytes | str, source: str, warnings: list[str]) -> Config:
         del raw["host"]
     config = yaml.convert(raw, Config, source)
     _refuse_wrong(config, source)
+    if config.trusted_proxies:  # compared with what a socket says of its peer, which spells an address in one way
+        spelled = [str(ipaddress.ip_address(address)) for address in config.trusted_proxies]
+        config = msgspec.structs.replace(config, trusted_proxies=spelled)
     warnings.extend(_worth_telling(config))
     return config
 

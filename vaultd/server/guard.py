@@ -170,8 +170,8 @@ def peer(config: Config, request: web.Request) -> str:
     for hop in reversed([hop.strip() for hop in hops if hop.strip()]):
         if not _is_address(hop):
             return remote
-        if hop not in config.trusted_proxies:
-            return hop
+        if (address := str(ipaddress.ip_address(hop))) not in config.trusted_proxies:
+            return address
     return remote
 
 

@@ -78,8 +78,6 @@ class Panel:
         self._names = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.suffix in _TYPES}
 
     async def page(self, request: web.Request) -> web.Response:
-        if self._house.config.remote_management.disable_control_panel:
-            return _refusal(Refused(404, "no such route"))
         theirs = self._house.env.get("MANAGEMENT_STATIC_PATH", "").strip()
         if not theirs:
             return await self._answer(request, self._names.get("index.html"), POLICY)
@@ -92,6 +90,8 @@ class Panel:
     async def _answer(self, request: web.Request, path: Path | None, policy: str) -> web.Response:
         try:
             self._gate.page(request)
+            if self._house.config.remote_management.disable_control_panel:
+                raise Refused(404, "no such route")
             if path is None:
                 raise Refused(404, "file not found")
             file = await self._file(path)

@@ -136,7 +136,8 @@ async def test_thr_22_nobody_may_read_across_origins_but_whom_the_configuration_
         "status": "204",
         "access-control-allow-origin": PANEL,
         "access-control-allow-methods": "GET, PUT, POST, PATCH, DELETE",
-        "access-control-allow-headers": "authorization, content-type, if-match, if-none-match, x-management-key",
+        "access-control-allow-headers": "authorization, cache-control, content-type, expires, if-match, "
+        "if-none-match, pragma, x-management-key",
         "access-control-expose-headers": "content-disposition, etag, retry-after, "
         "x-cpa-version, x-cpa-commit, x-cpa-build-date",
         "access-control-max-age": "600",
@@ -278,7 +279,8 @@ async def test_thr_26_a_page_of_the_operators_own_gets_a_policy_of_its_own(serve
 
 async def test_thr_26_the_panel_can_be_left_out(serve: Serve) -> None:
     here = await serve(f"remote-management: {{secret-key: {KEY}, disable-control-panel: true}}\n")
-    assert (await here.get("/management.html", key=None)).status == 404
+    for path in ("/management.html", "/panel/app.js"):
+        assert (await here.get(path, key=None)).status == 404
     assert (await ask(here, "GET", "/about")).status == 200
 
 
