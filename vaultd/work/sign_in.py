@@ -105,7 +105,8 @@ class SignIns:
         settling = self._tasks.start("settle", self._owner.settle(await self._credential(wish, grant, desk)))
         # Whoever gives up now is too late: told that it was cancelled, he would find the login in use.
         await outlasted(settling)
-        return settling.result()
+        settled: Credential = settling.result()
+        return settled
 
     async def _deadline(self, wish: Wish, desk: Desk) -> NoReturn:
         end = self._clock.boot() + wish.timeout
