@@ -53,7 +53,7 @@ export class ApiError extends Error {
 }
 
 async function refusal(response) {
-  const text = await response.text();
+  const text = await response.text().catch(() => "");
   let body = null;
   try {
     body = JSON.parse(text);
@@ -94,7 +94,12 @@ const isClosed = (error) => error.status === 403 && /banned|remote management|ke
 export async function call(method, path, options = {}) {
   const response = await request(method, path, options);
   if (response.status === 204) return null;
-  return response.json();
+  try {
+    return await response.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, t("error.network")); // cut short, or of something that stands in between
+  }
 }
 
 export const get = (path, query, options = {}) => call("GET", path, { ...options, query });
@@ -114,28 +119,35 @@ export async function download(path, name, query) {
 }
 
 /** What a page shows: `{data, error, loading, reload}`. Asked again when `path` or `query` changes, every `every`
- * seconds if given, when one of `topics` speaks, and when the daemon is back. The last answer stays while the next is on its way. */
+ * seconds if given, when one of `topics` speaks, and when the daemon is back. The last answer stays while the next is on its
+ * way; one that is slower than the next question is shown all the same, and the clock asks no second time meanwhile. */
 export function useGet(path, { query, every = 0, topics = "" } = {}) {
   const [state, setState] = useState({ data: null, error: null, loading: true });
-  const turn = useRef(0);
+  const asked = useRef(0);
+  const shown = useRef(0);
   const wanted = JSON.stringify(query ?? {});
   const reload = useCallback(async () => {
     if (path === null) return;
-    const mine = ++turn.current;
+    const mine = ++asked.current;
+    const show = (next) => {
+      if (mine <= shown.current) return;
+      shown.current = mine;
+      setState(next);
+    };
     try {
       const data = await get(path, JSON.parse(wanted));
-      if (mine === turn.current) setState({ data, error: null, loading: false });
+      show({ data, error: null, loading: false });
     } catch (error) {
-      if (mine === turn.current) setState((old) => ({ data: old.data, error, loading: false }));
+      show((old) => ({ data: old.data, error, loading: false }));
     }
   }, [path, wanted]);
   useEffect(() => {
     reload();
-    const timer = every ? setInterval(() => document.hidden || reload(), every * 1000) : 0;
+    const timer = every ? setInterval(() => document.hidden || asked.current > shown.current || reload(), every * 1000) : 0;
     const stops = topics.split(" ").filter(Boolean).map((topic) => listen(topic, soon(reload)));
     stops.push(returned.listen(reload));
     return () => {
-      turn.current++;
+      shown.current = asked.current;
       clearInterval(timer);
       for (const stop of stops) stop();
     };

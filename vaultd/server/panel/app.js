@@ -169,8 +169,16 @@ function App() {
   const key = useStore(managementKey);
   const [Entry, setEntry] = useState(null);
   useEffect(() => {
-    if (key) return;
-    Promise.all([import("./entry.js"), loadTexts("entry")]).then(([module]) => setEntry(() => module.default));
+    if (key) return undefined;
+    let timer = 0;
+    // The daemon may be away just now; without the door there would be nothing on the page at all.
+    const fetchDoor = () =>
+      Promise.all([import("./entry.js"), loadTexts("entry")]).then(
+        ([module]) => setEntry(() => module.default),
+        () => (timer = setTimeout(fetchDoor, 2000)),
+      );
+    fetchDoor();
+    return () => clearTimeout(timer);
   }, [key]);
   if (!key && !Entry) return null;
   return html`<div key=${lang}>${key ? html`<${Shell} />` : html`<${Entry} tools=${html`<${Tools} />`} />`}<${Toasts} /><${Confirm} /></div>`;

@@ -23,6 +23,10 @@ function fetched() {
   return fetching;
 }
 
+/** A day begins at the daemon's midnight, which may be the evening before where the browser is; its noon is on that day
+ * nearly everywhere. */
+const dayOf = (seconds) => day(seconds + 12 * 3600);
+
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** Eight colours that are told apart, then grey for the rest. */
@@ -53,7 +57,7 @@ function stacked(rows) {
 
 function options(uPlot, { at, rows, every, lines, format, width, colours, point }) {
   const step = every === "hour" ? 3600 : 86400;
-  const label = (seconds) => (every === "hour" ? clock(seconds).slice(0, 5) : day(seconds));
+  const label = (seconds) => (every === "hour" ? clock(seconds).slice(0, 5) : dayOf(seconds));
   const axis = { stroke: token("--muted"), font: `11px ${token("--sans")}`, ticks: { show: false } };
   return {
     width,
@@ -142,7 +146,7 @@ export function Plot({ at, rows, every, format = compact, lines = false, label }
   </div>`;
 }
 
-const when = (seconds, every) => (every === "hour" ? dayAndTime(seconds) : day(seconds));
+const when = (seconds, every) => (every === "hour" ? dayAndTime(seconds) : dayOf(seconds));
 
 /** The words beside the pointer, on whichever side has room. */
 function Pointed({ index, left, width, at, rows, all, colours, every, format, lines }) {

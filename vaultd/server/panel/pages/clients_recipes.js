@@ -10,7 +10,9 @@ const file = (name, language, text) => ({ file: name, language, text });
 /** In double quotes in TOML, JSON, Python and JavaScript alike. */
 const quoted = (text) => JSON.stringify(text);
 /** A word of a shell; `model(high)` would be read by it. */
-const word = (text) => (/^[\w.:/@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+export const word = (text) => (/^[\w.:/@-]+$/.test(text) ? text : inQuotes(text));
+/** The same, in quotes whatever it is: JSON, and what has a blank in it. */
+export const inQuotes = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** Claude Code asks a small model of its own for titles and the like; where none of Claude's is served it would not be found. */
 const claude = (address, key, model) => ({
@@ -46,9 +48,9 @@ export const RECIPES = [
       file(
         "~/.codex/config.toml",
         "toml",
-        `model = ${quoted(model)}\nmodel_provider = "vaultd"\n\n[model_providers.vaultd]\nname = "vaultd"\nbase_url = "${address}/v1"\nwire_api = "responses"\nenv_key = "VAULTD_KEY"`,
+        `model = ${quoted(model)}\nmodel_provider = "vaultd"\n\n[model_providers.vaultd]\nname = "vaultd"\nbase_url = ${quoted(`${address}/v1`)}\nwire_api = "responses"\nenv_key = "VAULTD_KEY"`,
       ),
-      shell(`export VAULTD_KEY=${key}\ncodex`),
+      shell(`export VAULTD_KEY=${word(key)}\ncodex`),
     ],
   },
   {
@@ -56,7 +58,7 @@ export const RECIPES = [
     name: "Gemini CLI",
     speaks: "gemini",
     blocks: ({ address, key, model }) => [
-      shell(`export GOOGLE_GEMINI_BASE_URL=${address}\nexport GEMINI_API_KEY=${key}\ngemini -m ${word(model)}`),
+      shell(`export GOOGLE_GEMINI_BASE_URL=${word(address)}\nexport GEMINI_API_KEY=${word(key)}\ngemini -m ${word(model)}`),
     ],
   },
   {
@@ -90,12 +92,12 @@ export const RECIPES = [
       file(
         "Python",
         "python",
-        `from openai import OpenAI\n\nclient = OpenAI(base_url="${address}/v1", api_key=${quoted(key)})\nanswer = client.responses.create(model=${quoted(model)}, input="Hello")\nprint(answer.output_text)`,
+        `from openai import OpenAI\n\nclient = OpenAI(base_url=${quoted(`${address}/v1`)}, api_key=${quoted(key)})\nanswer = client.responses.create(model=${quoted(model)}, input="Hello")\nprint(answer.output_text)`,
       ),
       file(
         "JavaScript",
         "js",
-        `import OpenAI from "openai";\n\nconst client = new OpenAI({ baseURL: "${address}/v1", apiKey: ${quoted(key)} });\nconst answer = await client.responses.create({ model: ${quoted(model)}, input: "Hello" });\nconsole.log(answer.output_text);`,
+        `import OpenAI from "openai";\n\nconst client = new OpenAI({ baseURL: ${quoted(`${address}/v1`)}, apiKey: ${quoted(key)} });\nconst answer = await client.responses.create({ model: ${quoted(model)}, input: "Hello" });\nconsole.log(answer.output_text);`,
       ),
     ],
   },
@@ -107,12 +109,12 @@ export const RECIPES = [
       file(
         "Python",
         "python",
-        `from anthropic import Anthropic\n\nclient = Anthropic(base_url="${address}", api_key=${quoted(key)})\nanswer = client.messages.create(\n    model=${quoted(model)},\n    max_tokens=1024,\n    messages=[{"role": "user", "content": "Hello"}],\n)\nprint(answer.content[0].text)`,
+        `from anthropic import Anthropic\n\nclient = Anthropic(base_url=${quoted(address)}, api_key=${quoted(key)})\nanswer = client.messages.create(\n    model=${quoted(model)},\n    max_tokens=1024,\n    messages=[{"role": "user", "content": "Hello"}],\n)\nprint(answer.content[0].text)`,
       ),
       file(
         "JavaScript",
         "js",
-        `import Anthropic from "@anthropic-ai/sdk";\n\nconst client = new Anthropic({ baseURL: "${address}", apiKey: ${quoted(key)} });\nconst answer = await client.messages.create({\n  model: ${quoted(model)},\n  max_tokens: 1024,\n  messages: [{ role: "user", content: "Hello" }],\n});\nconsole.log(answer.content[0].text);`,
+        `import Anthropic from "@anthropic-ai/sdk";\n\nconst client = new Anthropic({ baseURL: ${quoted(address)}, apiKey: ${quoted(key)} });\nconst answer = await client.messages.create({\n  model: ${quoted(model)},\n  max_tokens: 1024,\n  messages: [{ role: "user", content: "Hello" }],\n});\nconsole.log(answer.content[0].text);`,
       ),
     ],
   },
@@ -124,12 +126,12 @@ export const RECIPES = [
       file(
         "Python",
         "python",
-        `from google import genai\n\nclient = genai.Client(api_key=${quoted(key)}, http_options={"base_url": "${address}"})\nanswer = client.models.generate_content(model=${quoted(model)}, contents="Hello")\nprint(answer.text)`,
+        `from google import genai\n\nclient = genai.Client(api_key=${quoted(key)}, http_options={"base_url": ${quoted(address)}})\nanswer = client.models.generate_content(model=${quoted(model)}, contents="Hello")\nprint(answer.text)`,
       ),
       file(
         "JavaScript",
         "js",
-        `import { GoogleGenAI } from "@google/genai";\n\nconst client = new GoogleGenAI({ apiKey: ${quoted(key)}, httpOptions: { baseUrl: "${address}" } });\nconst answer = await client.models.generateContent({ model: ${quoted(model)}, contents: "Hello" });\nconsole.log(answer.text);`,
+        `import { GoogleGenAI } from "@google/genai";\n\nconst client = new GoogleGenAI({ apiKey: ${quoted(key)}, httpOptions: { baseUrl: ${quoted(address)} } });\nconst answer = await client.models.generateContent({ model: ${quoted(model)}, contents: "Hello" });\nconsole.log(answer.text);`,
       ),
     ],
   },
@@ -139,9 +141,9 @@ export const RECIPES = [
     speaks: "openai-chat",
     blocks: ({ address, key, model }) => [
       shell(
-        `curl ${address}/v1/chat/completions \\\n  -H "Authorization: Bearer ${key}" \\\n  -H "Content-Type: application/json" \\\n  -d '${JSON.stringify({ model, stream: true, messages: [{ role: "user", content: "Hello" }] })}'`,
+        `curl ${word(`${address}/v1/chat/completions`)} \\\n  -H ${inQuotes(`Authorization: Bearer ${key}`)} \\\n  -H "Content-Type: application/json" \\\n  -d ${inQuotes(JSON.stringify({ model, stream: true, messages: [{ role: "user", content: "Hello" }] }))}`,
       ),
-      shell(`curl ${address}/v1/models -H "Authorization: Bearer ${key}"`),
+      shell(`curl ${word(`${address}/v1/models`)} -H ${inQuotes(`Authorization: Bearer ${key}`)}`),
     ],
   },
 ];

@@ -1,5 +1,5 @@
 // Credentials: how each stands, why, until when, and what to do; the ways in: a sign-in, an API key, a file.
-import { html, useEffect, useState } from "../view.js";
+import { html, useEffect, useMemo, useState } from "../view.js";
 import { t } from "../i18n.js";
 import { post, remove, useGet } from "../api.js";
 import { Button, Card, Empty, ErrorNote, Filter, Icon, Page, Table, toast } from "../ui.js";
@@ -24,7 +24,7 @@ export default function Credentials({ query }) {
   };
   useEffect(() => dropped((files) => setAbove({ kind: "import", files })), []);
   const all = state.data?.data;
-  const rows = all && ordered(all).filter((row) => matches(row, filter));
+  const rows = useMemo(() => all && ordered(all).filter((row) => matches(row, filter)), [all, filter]);
   const waiting = (signs.data?.data ?? []).filter((sign) => sign.status === "wait" || sign.status === "asking");
   const act = actions(state, (row) => setAbove({ kind: "sign-in", provider: row.provider, label: row.label }));
   const opened = above?.kind === "details" && all?.find((row) => row.id === above.id);
@@ -55,7 +55,9 @@ export default function Credentials({ query }) {
 /** What needs a person comes first, then by vendor and account. */
 const RANK = { "sign-in required": 0, "no provider": 1, cooling: 2, available: 3, disabled: 4 };
 const ordered = (rows) =>
-  [...rows].sort((a, b) => (RANK[a.state] ?? 1) - (RANK[b.state] ?? 1) || a.id.localeCompare(b.id));
+  [...rows].sort((a, b) => (RANK[a.state] ?? 1) - (RANK[b.state] ?? 1) || ALPHABET.compare(a.id, b.id));
+/** A tenth of what `localeCompare` costs, which makes one for each comparison. */
+const ALPHABET = new Intl.Collator();
 
 function matches(row, filter) {
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);

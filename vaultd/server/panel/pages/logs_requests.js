@@ -66,8 +66,10 @@ function OneRequest({ row, onClose, gone }) {
     if (await confirm({ title: t("logs.requests.remove"), text: row.name, action: t("logs.requests.remove.do") }))
       await act(() => remove(path), t("logs.requests.removed"), gone);
   };
+  const save = () =>
+    download(path, row.name.endsWith(".log") ? row.name : `${row.name}.log`).catch((problem) => toast(`${problem.message}. ${problem.advice}`, { tone: "bad" }));
   const footer = html`<${Button} kind="danger" icon="remove" onClick=${away}>${t("logs.requests.remove.do")}<//>
-    <${Button} icon="download" onClick=${() => download(path, row.name.endsWith(".log") ? row.name : `${row.name}.log`)}>${t("logs.requests.save")}<//>`;
+    <${Button} icon="download" onClick=${save}>${t("logs.requests.save")}<//>`;
   return html`<${Dialog} wide title=${`${row.endpoint} · ${fullTime(moment(row.at))}`} onClose=${onClose} footer=${footer}>
     ${error ? html`<${ErrorNote} error=${error} retry=${load} />` : text === null ? html`<${Skeleton} rows=${10} />` : html`<figure class="code-block">
       <figcaption><span class="break">${row.name}</span><${CopyButton} text=${text} /></figcaption>

@@ -1,5 +1,6 @@
 // The code to take along: each of the three SDKs as its own documentation has it, pointed here. The key is never in it: what is
 // copied ends in chats and repositories, so it is read from the environment.
+import { inQuotes, word } from "./clients_recipes.js";
 
 const QUESTION = "Say hello in one short sentence.";
 const json = (value) => JSON.stringify(value);
@@ -11,12 +12,12 @@ export const SAMPLES = [
     label: "Anthropic",
     package: "anthropic",
     formats: ["anthropic-messages"],
-    curl: (address, model) => `curl ${address}/v1/messages \\
+    curl: (address, model) => `curl ${word(`${address}/v1/messages`)} \\
   -H "x-api-key: $VAULTD_KEY" \\
   -H "anthropic-version: 2023-06-01" \\
   -H "content-type: application/json" \\
-  -d '{"model": ${json(model)}, "max_tokens": 512,
-       "messages": [{"role": "user", "content": "${QUESTION}"}]}'
+  -d ${inQuotes(`{"model": ${json(model)}, "max_tokens": 512,
+       "messages": [{"role": "user", "content": "${QUESTION}"}]}`)}
 `,
     python: (address, model) => `import os
 from anthropic import Anthropic
@@ -36,11 +37,11 @@ with client.messages.stream(
     label: "OpenAI",
     package: "openai",
     formats: ["openai-chat", "openai-responses"],
-    curl: (address, model) => `curl ${address}/v1/chat/completions \\
+    curl: (address, model) => `curl ${word(`${address}/v1/chat/completions`)} \\
   -H "Authorization: Bearer $VAULTD_KEY" \\
   -H "content-type: application/json" \\
-  -d '{"model": ${json(model)},
-       "messages": [{"role": "user", "content": "${QUESTION}"}]}'
+  -d ${inQuotes(`{"model": ${json(model)},
+       "messages": [{"role": "user", "content": "${QUESTION}"}]}`)}
 `,
     python: (address, model) => `import os
 from openai import OpenAI
@@ -61,7 +62,7 @@ for chunk in stream:
     label: "Google",
     package: "google-genai",
     formats: ["gemini"],
-    curl: (address, model) => `curl "${address}/v1beta/models/${model}:generateContent" \\
+    curl: (address, model) => `curl ${word(`${address}/v1beta/models/${encodeURIComponent(model)}:generateContent`)} \\
   -H "x-goog-api-key: $VAULTD_KEY" \\
   -H "content-type: application/json" \\
   -d '{"contents": [{"role": "user", "parts": [{"text": "${QUESTION}"}]}]}'

@@ -15,25 +15,30 @@ export function Requests({ about, names }) {
   const [busy, setBusy] = useState(false);
   const off = Boolean(about && !about.usage_enabled);
   const turn = useRef(0);
+  const shown = useRef(0);
 
   const ask = useCallback(
     async (before) => {
       const mine = ++turn.current;
       try {
         const { data } = await get("/usage/requests", { limit: PAGE, before, failed: failed ? 1 : "" });
-        if (mine !== turn.current) return;
+        // A slow answer is shown though the next is on its way; another page of what was replaced meanwhile is not.
+        if (mine <= shown.current || (before && mine !== turn.current)) return;
+        shown.current = mine;
         setRows((old) => (before ? [...(old ?? []), ...data] : data));
         setMore(data.length === PAGE);
         setError(null);
       } catch (problem) {
-        if (mine === turn.current) setError(problem);
+        if (mine > shown.current) setError(problem);
       }
     },
     [failed],
   );
   useEffect(() => {
     if (!off) ask();
-    return () => turn.current++;
+    return () => {
+      shown.current = turn.current;
+    };
   }, [ask, off]);
 
   // The book is at most a second behind, so what ended is asked for a second and a half after.

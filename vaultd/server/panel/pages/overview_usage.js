@@ -11,9 +11,10 @@ const DAY = 86400;
 /** `hours`: so many bars of an hour; else days. A week by the hour would be 168 bars on a phone. */
 const SPANS = { day: { seconds: DAY, every: "hour" }, week: { seconds: 7 * DAY, every: "day" }, month: { seconds: 30 * DAY, every: "day" }, quarter: { seconds: 90 * DAY, every: "day" } };
 const SPLITS = ["total", "model", "credential", "client", "provider"];
-/** In the currency of the price list, where it names one. */
+const CENTS = { minimumFractionDigits: 2, maximumFractionDigits: 2 };
+/** In the currency of the price list, where it names one: a code of ISO 4217, or whatever the operator calls it. */
 const money = (currency) => (value) =>
-  number(value, { ...(currency && { style: "currency", currency }), minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  /^[a-z]{3}$/i.test(currency ?? "") ? number(value, { style: "currency", currency, ...CENTS }) : [number(value, CENTS), currency].filter(Boolean).join(" ");
 
 /** What can be plotted: the rows of a series → rows of the plot. */
 const MEASURES = {

@@ -40,6 +40,8 @@ function Step({ n, title, children }) {
 function Open({ sign, name }) {
   const [shown, setShown] = useState(false);
   const { url, qr } = sign;
+  // Where a person enters a code is the vendor's word: whatever is no web address is shown and not gone to.
+  if (!/^https?:\/\//i.test(url)) return html`<${Note} tone="bad" title=${t("sign-in.no-address")}><code class="break">${url}</code><//>`;
   return html`<div class="open-buttons">
       <${Button} kind="primary" icon="open" href=${url} target="_blank" rel="noopener noreferrer">${t("sign-in.open")}<//>
       <${CopyButton} text=${url} label=${t("sign-in.copy")} kind="plain" small=${false} />

@@ -114,6 +114,7 @@ export default {
   "sign-in.left": "{time} left",
   "sign-in.open.title": "Sign in on the page of {name}",
   "sign-in.open": "Open the page",
+  "sign-in.no-address": "This vendor names a page that is no web address. Do not open it; cancel this sign-in.",
   "sign-in.copy": "Copy its address",
   "sign-in.anywhere": "Any browser will do, on any device.",
   "sign-in.qr": "QR code for a phone",

@@ -112,6 +112,7 @@ export default {
   "sign-in.left": "剩余 {time}",
   "sign-in.open.title": "在 {name} 的页面上登录",
   "sign-in.open": "打开页面",
+  "sign-in.no-address": "该服务商给出的不是网页地址。请不要打开，并取消此次登录。",
   "sign-in.copy": "复制地址",
   "sign-in.anywhere": "任何设备上的任何浏览器都可以。",
   "sign-in.qr": "手机扫描二维码",

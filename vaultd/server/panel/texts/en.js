@@ -34,6 +34,7 @@ export default {
   "cancel": "Cancel",
   "save": "Save",
   "open": "Open",
+  "table.more": "Show more ({n} are left)",
   "filter": "Filter",
   "loading": "Loading",
   "more": "More",

@@ -34,6 +34,7 @@ export default {
   "cancel": "取消",
   "save": "保存",
   "open": "打开",
+  "table.more": "显示更多（还有 {n} 条）",
   "filter": "筛选",
   "loading": "加载中",
   "more": "更多",
