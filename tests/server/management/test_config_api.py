@@ -153,6 +153,8 @@ async def test_an_edit_that_fits_no_configuration_names_its_place(here: Serving)
         assert error(await ask(here, "PATCH", "/config", {"edits": edits})) == (400, "invalid body")
     brackets = {"edits": [{"path": "api-keys", "value": ['"' + "[{" * 100, CLIENT_KEY]}]}
     assert (await ask(here, "POST", "/config/check", brackets)).json()["ok"]
+    many = {"edits": [{"path": "request-retry", "value": index} for index in range(101)]}
+    assert error(await ask(here, "PATCH", "/config", many)) == (400, "invalid body")
     told = error(await ask(here, "PATCH", "/config", {"edits": [{"path": "claude-api-key[7].priority", "value": 1}]}))
     assert told == (422, "claude-api-key[7]: there is no such entry")
 

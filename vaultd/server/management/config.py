@@ -19,6 +19,9 @@ _LEFT_OUT: Final = frozenset({"port", "auth-dir", "remote-management"})
 _YAML: Final = ("application/yaml", "text/yaml", "application/x-yaml")
 _REVEAL: Final = Query("reveal", "Secrets in clear; from this machine only.", "boolean")
 
+#: Twice as many as there are keys. Each is a reading of the whole file, and the next edit waits for the last of them.
+_EDITS: Final = 100
+
 #: What a change of the configuration may answer beside its success.
 REFUSALS: Final = {
     400: "A mask that stands for no key or for several, or a body that is not as declared.",
@@ -31,20 +34,21 @@ REFUSALS: Final = {
 class One(msgspec.Struct):
     """An edit of one key: a value, or `remove`."""
 
+    #: The longest of the model has 39 characters, and what `providers` holds is as deep as a manifest.
     path: Annotated[str, Meta(min_length=1, max_length=500)]
     value: Any = UNSET
     remove: bool = False
 
 
 class Edits(msgspec.Struct):
-    edits: Annotated[list[One], Meta(max_length=500)]
+    edits: Annotated[list[One], Meta(max_length=_EDITS)]
     etag: str = ""
 
 
 class Candidate(msgspec.Struct):
     """Edits of the file as it is, or another text."""
 
-    edits: Annotated[list[One], Meta(max_length=500)] | UnsetType = UNSET
+    edits: Annotated[list[One], Meta(max_length=_EDITS)] | UnsetType = UNSET
     yaml: str | UnsetType = UNSET
 
 
