@@ -54,7 +54,7 @@ export default {
   "settings.saved": "已保存并生效。",
   "settings.saved.restart": "已保存。其中一部分在服务下次启动后生效。",
   "settings.stale": "文件已被他人修改",
-  "settings.stale.text": "由编辑器或其他页面修改；没有保存任何内容。请载入当前文件：您的改动会保留，保存前可以看到新的差异。",
+  "settings.stale.text": "由编辑器或其他页面修改；没有保存任何内容。请载入当前文件：你的改动会保留，保存前可以看到新的差异。",
   "settings.stale.go": "载入，并保留我的改动",
   "settings.raw": "文件",
   "settings.raw.hint": "密钥已遮盖；保持遮盖不变即可保留原密钥。写入之前会先检查。",
