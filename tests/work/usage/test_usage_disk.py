@@ -147,3 +147,13 @@ async def test_a_file_that_somebody_takes_away_is_begun_anew(shelf: Shelf) -> No
         path.unlink()
     shelf.enter(story(shelf.now), story(shelf.now))
     assert (await shelf.total()).requests == 2
+
+
+async def test_a_log_that_somebody_takes_away_costs_nothing_that_was_counted(shelf: Shelf) -> None:
+    shelf.enter(story(shelf.now))
+    await shelf.total()
+    shelf.book.file.with_name(f"{shelf.book.file.name}-wal").unlink()
+    shelf.enter(story(shelf.now))
+    assert (await shelf.total()).requests == 2
+    assert written(shelf.book.file) == 2, "a kill would cost nothing either"
+    assert shelf.book.troubles == {}

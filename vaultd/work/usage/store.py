@@ -96,6 +96,7 @@ class Store:
         self.file: Final = file
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
+        self._log: Final = file.with_name(file.name + "-wal")
 
     def enter(self, rows: Sequence[Values], sums: Sums) -> None:
         """Both or neither. Raises sqlite3.Error, OSError, Unusable."""
@@ -186,12 +187,15 @@ class Store:
         except BaseException:
             connection.close()
             raise
+        connection.execute("SELECT count(*) FROM meta").fetchone()  # the first question makes the log
         self._connection, self._inode = connection, self.file.stat().st_ino
         return connection
 
     def _there(self) -> bool:
+        """Its log, too: without its name nobody else can read, and a kill would cost all that is in it. To close still
+        brings that into the file."""
         try:
-            return self.file.stat().st_ino == self._inode
+            return self.file.stat().st_ino == self._inode and self._log.exists()
         except FileNotFoundError:
             return False
 
