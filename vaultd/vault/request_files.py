@@ -73,12 +73,12 @@ class RequestFiles:
             raise
 
     def kept(self) -> list[Kept]:
-        """Newest first."""
+        """Newest first. Of a folder that cannot be read, none: whoever writes there hears why."""
         found = []
-        with suppress(FileNotFoundError), os.scandir(self.folder) as entries:
+        with suppress(OSError), os.scandir(self.folder) as entries:
             for entry in entries:
                 stem = entry.name.removesuffix(_SUFFIX)
-                if entry.name.endswith(_SUFFIX) and NAME.fullmatch(stem):
+                if entry.name.endswith(_SUFFIX) and NAME.fullmatch(stem) and entry.is_file(follow_symlinks=False):
                     with suppress(FileNotFoundError):
                         found.append(Kept(stem, entry.stat(follow_symlinks=False).st_size))
         return sorted(found, reverse=True)

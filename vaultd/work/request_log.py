@@ -13,6 +13,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -127,7 +128,8 @@ class RequestLog:
 
     async def forever(self) -> None:
         while True:
-            await asyncio.to_thread(self._files.sweep, self._clock.now())
+            with suppress(OSError):  # a folder that lets nothing go today may tomorrow
+                await asyncio.to_thread(self._files.sweep, self._clock.now())
             await self._clock.sleep(_SWEEP)
 
     async def settled(self) -> None:

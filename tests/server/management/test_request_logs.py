@@ -255,3 +255,6 @@ async def test_a_folder_that_takes_nothing_costs_no_request_anything_and_is_told
     await here.house.request_log.settled()
     assert [record.message for record in caplog.records].count("a request was not kept") == 1
     assert PROMPT not in caplog.text
+    for on in (False, True):
+        assert (await here.asks("PUT", "/request-log", {"value": on})).status == 200
+    assert (await here.asks("GET", "/request-logs")).json == {"data": [], "on": True}
