@@ -22,6 +22,7 @@ export default function Credentials({ query }) {
     setAbove(null);
     signs.reload();
   };
+  useEffect(() => setFilter(query.filter ?? ""), [query.filter]); // a link from this very page, back and forward
   useEffect(() => dropped((files) => setAbove({ kind: "import", files })), []);
   const all = state.data?.data;
   const rows = useMemo(() => all && ordered(all).filter((row) => matches(row, filter)), [all, filter]);
