@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from vaultd.config import masked_text
 from vaultd.config.masked import Masks, Unclear, shown
 from vaultd.config.masked_text import meant_text
 
+SECRET = "$2b$10$CANARYhash0123456789012345678901234567890123456789012"
 LONG = "sk-CANARY-long-0123456789abcdef"
 TEXT = f"""\
 proxy-url: "socks5://ann:CANARY-pw@127.0.0.1:1080"   # socks5://ann:CANARY-pw@127.0.0.1:1080
@@ -139,3 +141,24 @@ def test_what_was_shown_and_comes_back_in_any_order_is_each_entry_with_its_own_k
 @pytest.mark.parametrize("text", ["null\n", "~", "", "{}", "# nothing\n"])
 def test_a_text_that_says_nothing_is_shown_as_it_is(text: str) -> None:
     assert masked_text.masked_text(text, "config.yaml", Masks({})) == text
+
+
+def test_the_management_key_never_leaves_its_place_and_returns_to_it() -> None:
+    text = f"remote-management: {{secret-key: {SECRET}}}\n"
+    old = {"remote-management": {"secret-key": SECRET}}
+    shown_key = shown("secret-key", SECRET)
+    assert Masks(old).meant("", {"remote-management": {"secret-key": shown_key}}, old) == old
+    assert meant_text(masked_text.masked_text(text, "f"), text, "f") == text
+    assert masked_text.masked_text(f"{text}# {SECRET}\n", "f").count(SECRET) == 0
+    for elsewhere in ({"api-keys": [shown_key]}, {"claude-api-key": [{"headers": {"X": shown_key}}]}):
+        with pytest.raises(Unclear):
+            Masks(old).meant("", old | elsewhere, old)
+
+
+@pytest.mark.parametrize("wrapped", [lambda value: [value], lambda value: {"a": value}])
+def test_what_is_nested_deep_is_compared_at_once(wrapped: Callable[[Any], Any]) -> None:
+    value: Any = "x"
+    for _ in range(39):  # with a doubling at each level this would not end
+        value = wrapped(value)
+    new = [{"api-key": "one", "headers": value}]
+    assert Masks({}).meant("claude-api-key", new, [{"api-key": "two", "headers": value}]) == new

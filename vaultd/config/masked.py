@@ -7,7 +7,7 @@ entry, where it would be sent to another host. `config.masked_text` does the sam
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +22,8 @@ _STARS: Final = "****"
 _SECRET_KEYS: Final = frozenset(
     {"api-key", "api-keys", "secret-key", "client-secret", "generative-language-api-key", "remote-management-key"}
 )
+#: What lets people in here stands for itself in its own place alone: elsewhere it would be sent to a vendor.
+_STAYS: Final = frozenset({"secret-key", "remote-management-key"})
 #: Some endpoints take their key so, and a `base-url` may end in it.
 _IN_QUERY: Final = re.compile(r"(?<=[?&])((?:api[-_]?)?key|(?:access[-_]?)?token)=[^&#]+", re.IGNORECASE)
 #: A secret shorter than this is left out of other text only where it stands as a word of its own.
@@ -88,12 +90,14 @@ class Masks:
     def __init__(self, *trees: Any) -> None:
         """`trees`: the configuration as it was read, older spellings and all."""
         self._known: dict[str, set[str]] = {}
+        words: dict[str, str] = {}
         for tree in trees:
             for key, value in _scalars("", tree):
                 seen = shown(key, value)
                 if seen != value:
-                    self._known.setdefault(seen, set()).add(value)
-        words = {word: seen for seen, known in self._known.items() for word in known}
+                    words[value] = seen
+                    if key not in _STAYS:
+                        self._known.setdefault(seen, set()).add(value)
         self._words = sorted(words.items(), key=lambda pair: len(pair[0]), reverse=True)
 
     def hidden(self, text: str) -> str:
@@ -199,11 +203,12 @@ def _name(entry: Any) -> str | None:
     return None
 
 
-def _text(value: Any) -> str:
-    """For comparing what a file says with what came as JSON: there a number is text too."""
+def _text(value: Any) -> Hashable:
+    """For comparing what a file says with what came as JSON: there a number is text too. Nested as it is: text of text
+    would double its quotes at each level."""
     if isinstance(value, Mapping):
-        members = sorted((str(name), _text(member)) for name, member in value.items() if member is not None)
-        return f"{{{members}}}"
+        members = {str(name): _text(member) for name, member in value.items() if member is not None}
+        return ("{}", *sorted(members.items(), key=lambda member: member[0]))
     if isinstance(value, list):
-        return f"[{[_text(member) for member in value]}]"
+        return ("[]", *map(_text, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
