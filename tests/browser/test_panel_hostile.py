@@ -117,3 +117,14 @@ async def test_a_day_is_called_as_where_the_daemon_is(panel: Panel, browser: Bro
         await far.page.locator(".plot-table summary").click()
         await expect(far.page.locator(".plot-table tbody th")).to_have_text(days)
         assert far.faults == []
+
+
+async def test_a_double_press_renews_once(panel: Panel) -> None:
+    id_ = await panel.world.has("claude", "twice@example.com")
+    asked: list[str] = []
+    panel.page.on("request", lambda one: asked.append(one.url) if one.url.endswith("/refresh") else None)
+    await panel.opens("credentials", filter=id_)
+    await panel.button(f"Renew {id_} now").dblclick()
+    await panel.told("renewed")
+    assert len(asked) == 1
+    assert (await panel.world.asks("DELETE", f"/credentials/{id_}")).status == 200

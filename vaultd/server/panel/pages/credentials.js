@@ -71,6 +71,9 @@ function summary(rows) {
   return t("credentials.summary", { n: rows.length, usable });
 }
 
+/** A second press while one is under way would spend a second refresh token. */
+const renewing = new Set();
+
 /** What can be done to a credential from its row. Each says how it went. */
 function actions(state, signIn) {
   const tell = async (run, done) => {
@@ -85,7 +88,12 @@ function actions(state, signIn) {
   return {
     signIn,
     tell,
-    renew: (row) => tell(() => post(`/credentials/${encodeURIComponent(row.id)}/refresh`), () => t("credentials.renewed", { id: row.id })),
+    renew: async (row) => {
+      if (renewing.has(row.id)) return;
+      renewing.add(row.id);
+      await tell(() => post(`/credentials/${encodeURIComponent(row.id)}/refresh`), () => t("credentials.renewed", { id: row.id }));
+      renewing.delete(row.id);
+    },
     lift: (row, model) => tell(() => remove("/cooldowns", { credential: row.id, model }), () => t("credentials.lifted", { id: row.id })),
   };
 }
