@@ -114,7 +114,7 @@ async def theirs(
             f"openai-compatibility: {json.dumps([acme | {'api-key-entries': [{'api-key': ACME}]}])}\n"
             f"providers: {json.dumps(own_callbacks(sandbox))}\n"
         )
-        managed = Managed(home, sandbox, None, session, {})
+        managed = Managed(home, sandbox, None, session)
         managed.url = serves(person).address
         async with await browser.new_context(locale="en-GB", accept_downloads=True) as context:
             one = Theirs(managed, person, await context.new_page())

@@ -12,10 +12,9 @@ from typing import Any
 
 import aiohttp
 from desk import HandClock
+from household import Household
 
-from vaultd.house import House, build
 from vaultd.sandbox import Sandbox
-from vaultd.server.run import listening
 
 KEY = "CANARY-management-key"
 CLIENT_KEY = "sk-CANARY-client-0123456789abcdef"
@@ -41,29 +40,10 @@ class Told:
 
 
 @dataclass
-class Managed:
-    """One home with one daemon in it."""
+class Managed(Household):
+    """Its manager. `ports`: where each vendor's callback is waited for."""
 
-    home: dict[str, str]
-    sandbox: Sandbox
-    clock: HandClock | None
-    session: aiohttp.ClientSession
-    ports: dict[str, int]
-    house: House = field(init=False)
-    url: str = ""
-    _open: AsyncExitStack = field(default_factory=AsyncExitStack)
-
-    async def start(self) -> None:
-        self.house = await build(self.home, None, for_daemon=False, clock=self.clock)
-        self._open.push_async_callback(self.house.close)
-        self.url = await self._open.enter_async_context(listening(self.house, "127.0.0.1", 0))
-
-    async def stop(self) -> None:
-        await self._open.aclose()
-
-    async def restart(self) -> None:
-        await self.stop()
-        await self.start()
+    ports: dict[str, int] = field(default_factory=dict)
 
     async def asks(self, method: str, path: str, body: Any = None, **sent: Any) -> Told:
         """With the management key. `sent`: what else the request has, as aiohttp names it."""
@@ -121,7 +101,7 @@ async def managed(
         path.parent.mkdir(parents=True, exist_ok=True)
         planted(path).write_text(json.dumps(whole | (config(sandbox) if config else {})))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        one = Managed(home, sandbox, clock, session, ports)
+        one = Managed(home, sandbox, clock, session, ports=ports)
         await one.start()
         stack.push_async_callback(one.stop)
         yield one

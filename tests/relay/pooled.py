@@ -7,19 +7,18 @@ import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from desk import START, HandClock, login
+from household import Household
 from stand_in import CLIENT_KEY
 
-from vaultd.house import House, build
 from vaultd.pool.explain import Standing, at
 from vaultd.sandbox import Sandbox
 from vaultd.sandbox.records import mask
-from vaultd.server.run import listening
 from vaultd.vault.credential import Credential, Settings
 
 #: Far longer than any vendor's windows: what a wrong hint said in the field.
@@ -46,29 +45,8 @@ class Told:
 
 
 @dataclass
-class Pooled:
-    """One daemon of ours in one home."""
-
-    home: dict[str, str]
-    sandbox: Sandbox
-    #: None: this machine's.
-    clock: HandClock | None
-    session: aiohttp.ClientSession
-    house: House = field(init=False)
-    url: str = ""
-    _open: AsyncExitStack = field(default_factory=AsyncExitStack)
-
-    async def start(self) -> None:
-        self.house = await build(self.home, None, for_daemon=False, clock=self.clock)
-        self._open.push_async_callback(self.house.close)
-        self.url = await self._open.enter_async_context(listening(self.house, "127.0.0.1", 0))
-
-    async def stop(self) -> None:
-        await self._open.aclose()
-
-    async def restart(self) -> None:
-        await self.stop()
-        await self.start()
+class Pooled(Household):
+    """Its clients and its operator."""
 
     # -- who there is ------------------------------------------------------------------------------------------
 

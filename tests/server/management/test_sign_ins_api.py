@@ -22,12 +22,6 @@ UNKNOWN = {"status": "error", "error": "unknown or expired state"}
 
 
 @pytest.fixture
-async def page(home: dict[str, str], planted: Callable[[Path], Path]) -> AsyncIterator[Managed]:
-    async with managed(home, planted) as one:
-        yield one
-
-
-@pytest.fixture
 async def slow(home: dict[str, str], planted: Callable[[Path], Path]) -> AsyncIterator[Managed]:
     """Time is the test's."""
     async with managed(home, planted, by_hand=True) as one:
