@@ -15,9 +15,9 @@ import msgspec
 from vaultd.wire.refusal import Refusal
 
 _decoder: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-#: RFC 8259 §2 whitespace; a name with its escapes; the colon.
-_NAME: Final = re.compile(rb'[ \t\n\r]*"((?:[^"\\]|\\.)*)"[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
-_COMMA: Final = re.compile(rb"[ \t\n\r]*,")
+#: RFC 8259 §2 whitespace; the comma after another member; a name with its escapes; the colon. That commas stand where
+#: they belong, the decoder has seen to.
+_NAME: Final = re.compile(rb'(?:[ \t\n\r]*,)?[ \t\n\r]*"((?:[^"\\]|\\.)*)"[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
 _CLOSE: Final = re.compile(rb"[ \t\n\r]*\}[ \t\n\r]*\Z")
 
 #: As a member's new value: the member goes.
@@ -111,8 +111,8 @@ class _Span(NamedTuple):
 def _spans(body: bytes, values: Mapping[str, msgspec.Raw]) -> dict[str, _Span]:
     """Walks the text by the lengths of the values.
 
-    A name given twice has one value, the last: the walk then meets other bytes than expected, or a comma too many.
-    Which of the two a vendor would take is its own affair, so neither is passed on.
+    A name given twice has one value, the last: the walk then meets other bytes than expected, or one member
+    more at the end. Which of the two a vendor would take is its own affair, so neither is passed on.
     """
     spans: dict[str, _Span] = {}
     at = body.index(b"{") + 1
@@ -121,12 +121,10 @@ def _spans(body: bytes, values: Mapping[str, msgspec.Raw]) -> dict[str, _Span]:
         if named is None:
             raise _twice()
         start = named.end()
-        end = start + len(value)
+        at = start + len(value)
         if not body.startswith(value, start):  # in place: two copies to compare cost more than finding the members
             raise _twice()
-        spans[name] = _Span(named.start(1) - 1, start, end)
-        comma = _COMMA.match(body, end)
-        at = end if comma is None else comma.end()
+        spans[name] = _Span(named.start(1) - 1, start, at)
     if not _CLOSE.match(body, at):
         raise _twice()
     return spans
