@@ -52,9 +52,11 @@ class Told(logging.LogRecord):
     """A record at INFO made by hand: `Logger.info` looks for its caller in the stack, which nobody reads, and
     `LogRecord` for much besides; together that costs as much as the line."""
 
+    fields: Mapping[str, object]
+
     def __init__(self, name: str, message: str, fields: Mapping[str, object]) -> None:
-        self.fields: Final = fields
-        self.__dict__.update(_BLANK, name=name, msg=message, created=time.time(), **fields)
+        # In one step, and no field twice: thousands of them wait for their turn in a busy second.
+        self.__dict__ = _BLANK | {"name": name, "msg": message, "created": time.time(), "fields": fields}
 
 
 _BLANK: Final = logging.makeLogRecord({"levelno": logging.INFO, "levelname": "INFO"}).__dict__

@@ -11,7 +11,7 @@ import itertools
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -31,13 +31,8 @@ class Said(msgspec.Struct, frozen=True):
     fields: dict[str, str | int]
 
 
-class _Brief(NamedTuple):
-    """What is kept of a `Told`."""
-
-    at: float
-    name: str
-    text: str
-    fields: Mapping[str, object]
+#: What is kept of a `Told`, which is what it is made of, and when that was.
+_Brief = tuple[str, str, Mapping[str, object], float]
 
 
 class Recent(logging.Handler):
@@ -52,7 +47,7 @@ class Recent(logging.Handler):
     def handle(self, record: logging.LogRecord) -> bool:
         """Without the lock of `Handler.handle`: to append is one step, whichever thread does it."""
         if type(record) is Told:
-            self._kept.append((next(self._numbers), [_Brief(record.created, record.name, record.msg, record.fields)]))
+            self._kept.append((next(self._numbers), [(record.name, record.msg, record.fields, record.created)]))
             return True
         early = record.levelno >= logging.WARNING or record.exc_info
         self._kept.append((next(self._numbers), [_said(record, list(self._secrets())) if early else record]))
@@ -71,10 +66,10 @@ class Recent(logging.Handler):
 
 def _read(slot: list[logging.LogRecord | _Brief | Said], secrets: Sequence[Secret]) -> Said:
     found = slot[0]
-    if isinstance(found, _Brief):
-        whole = Told(found.name, found.text, found.fields)
-        whole.created = found.at
-        found = whole
+    if isinstance(found, tuple):
+        name, text, fields, at = found
+        found = Told(name, text, fields)
+        found.created = at
     if isinstance(found, logging.LogRecord):
         found = slot[0] = _said(found, secrets)
     return found
@@ -86,7 +81,7 @@ def _said(record: logging.LogRecord, secrets: Sequence[Secret]) -> Said:
         text = record.getMessage()
     except Exception:  # noqa: BLE001 - as in logging itself: a bad line must not end the work it tells of
         text = "a line that cannot be shown"
-    given = record.__dict__
+    given = record.fields if isinstance(record, Told) else record.__dict__
     found = {name: given[name] for name in FIELDS if given.get(name) not in (None, "")}
     if record.exc_info and record.exc_info[0]:
         found |= {"exception": record.exc_info[0].__name__, "frames": frames(record.exc_info[2])}
