@@ -81,7 +81,7 @@ def _said(record: logging.LogRecord, secrets: Sequence[Secret]) -> Said:
         text = record.getMessage()
     except Exception:  # noqa: BLE001 - as in logging itself: a bad line must not end the work it tells of
         text = "a line that cannot be shown"
-    given = record.fields if isinstance(record, Told) else record.__dict__
+    given = record.__dict__
     found = {name: given[name] for name in FIELDS if given.get(name) not in (None, "")}
     if record.exc_info and record.exc_info[0]:
         found |= {"exception": record.exc_info[0].__name__, "frames": frames(record.exc_info[2])}
