@@ -41,6 +41,7 @@ async def test_the_keeper_of_a_killed_daemon_says_what_nobody_else_is_left_to_sa
     await estate.asked()
 
     daemon.process.kill()
+    await asyncio.to_thread(daemon.process.wait)  # until then its end of the socket still takes an answer
     estate.vendor.release()
 
     line = await asyncio.to_thread(daemon.says, "renewed after the daemon had ended")

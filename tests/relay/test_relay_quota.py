@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pooled import Open, chat_keys
+from stand_in import CLIENT_KEY
 
 CODEX = {
     "x-codex-primary-used-percent": "40",
@@ -39,6 +40,6 @@ async def test_a_refusal_tells_them_too_and_a_key_that_is_configured_no_more_is_
         ("requests", 1.0),
         ("tokens", 0.033),
     ]
-    house.house.places.config_file.write_text("{}")  # type: ignore[union-attr]
+    house.house.places.config_file.write_text(f"api-keys: [{CLIENT_KEY}]")  # type: ignore[union-attr]
     await house.house.reload("a key was taken out")
     assert house.house.quotas.all() == {}

@@ -53,7 +53,10 @@ export class ApiError extends Error {
 }
 
 async function refusal(response) {
-  const text = await response.text().catch(() => "");
+  const text = await response.text().catch((error) => {
+    if (error.name === "AbortError") throw error; // nobody asks any more: no reason of its own
+    return "";
+  });
   let body = null;
   try {
     body = JSON.parse(text);
