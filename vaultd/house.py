@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from vaultd.catalog.load import load, shipped_folder
 from vaultd.catalog.models import Catalog
 from vaultd.config.keys import AT_START
@@ -199,16 +201,17 @@ class House:
         """The file is to hold nothing that opens the house. Where it cannot be written memory at least holds nothing,
         and `doctor` names the file."""
         config = self.config
-        if not management_key.is_plain(config):
+        rules = config.remote_management
+        if not management_key.is_plain(rules.secret_key):
             self._trouble("management-key-plain", None)
             return
         try:
             await self.editor.hash_management_key()
         except VaultdError as error:
             self._trouble("management-key-plain", f"remote-management.secret-key stands there plainly: {error}")
-            hashed = await asyncio.to_thread(management_key.hashed, config)
+            secret = await asyncio.to_thread(management_key.hashed, rules.secret_key)
             if self.config is config:
-                self.config = hashed
+                self.config = replace(config, remote_management=replace(rules, secret_key=secret))
 
     async def close(self) -> None:
         await self.sign_ins.close()

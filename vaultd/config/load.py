@@ -29,8 +29,8 @@ _PLACEHOLDER: Final = re.compile(
 #: Below this a key can be searched for (THR-04).
 _STRONG_BITS: Final = 128
 
-#: bcrypt's own limit; a hash has 60.
-_BCRYPT_BYTES: Final = 72
+#: bcrypt looks no further (and since version 5 refuses more); a hash has 60.
+BCRYPT_BYTES: Final = 72
 
 #: Environment variables that would weaken TLS or hand its keys to a file, whatever the configuration says.
 _FORBIDDEN_ENV: Final = {
@@ -149,9 +149,9 @@ def _refuse_wrong_keys(config: Config, source: str) -> None:
             )
     secret = config.remote_management.secret_key.encode()
     # bcrypt looks no further, and what is longer would be another key than its owner thinks.
-    if len(secret) > _BCRYPT_BYTES or b"\0" in secret:
+    if len(secret) > BCRYPT_BYTES or b"\0" in secret:
         raise Misconfigured(
-            f"{source}: remote-management.secret-key: has {len(secret)} bytes; at most {_BCRYPT_BYTES} without a NUL "
+            f"{source}: remote-management.secret-key: has {len(secret)} bytes; at most {BCRYPT_BYTES} without a NUL "
             "can be hashed: write a shorter one"
         )
 

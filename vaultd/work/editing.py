@@ -30,12 +30,11 @@ from vaultd.errors import Misconfigured, VaultdError
 from vaultd.vault.commit import outlasted
 from vaultd.vault.keyring import Keyring
 from vaultd.work.config_file import ConfigFile
+from vaultd.work.management_key import hashed, is_plain
 from vaultd.work.tasks import Tasks
 
 #: An editor's save between our read and our rename is one in thousands; three in a row is a program at work.
 _TRIES: Final = 3
-#: bcrypt looks no further (and since version 5 refuses more).
-_BCRYPT_MAX: Final = 72
 
 #: From the text as it is now to the text as it is to be. Runs in a thread; may raise Misconfigured.
 Edit = Callable[[str], str]
@@ -134,7 +133,7 @@ class Editor:
     async def hash_management_key(self) -> None:
         """A plain `remote-management.secret-key` in the file becomes its bcrypt hash; nothing else is touched. Does
         nothing where it is empty or a hash already. Raises Unsaved."""
-        if _plain_key(self._house.config.remote_management.secret_key):
+        if is_plain(self._house.config.remote_management.secret_key):
             await self._wholly(lambda: self._edit(_hashed(str(self.file.path)), None, hashing=True))
 
     async def close(self) -> None:
@@ -240,21 +239,15 @@ def _path(message: str, source: str) -> str:
     return found.group(1) if found else ""
 
 
-def _plain_key(secret: str) -> bool:
-    return bool(secret) and not secret.startswith(("$2a$", "$2b$", "$2y$")) and len(secret.encode()) <= _BCRYPT_MAX
-
-
 def _hashed(source: str) -> Edit:
-    import bcrypt  # noqa: PLC0415 - start-up time
-
     def make(text: str) -> str:
         raw = write.tree(text, source)
         for path in (("remote-management", "secret-key"), ("remote-management-key",)):  # the first that is there counts
             secret = write.at(raw, path)
             if secret is not write.NOTHING:
-                if not isinstance(secret, str) or not _plain_key(secret):
+                if not isinstance(secret, str) or not is_plain(secret):
                     return text
-                return write.put(text, path, bcrypt.hashpw(secret.encode(), bcrypt.gensalt()).decode(), source)
+                return write.put(text, path, hashed(secret), source)
         return text
 
     return make

@@ -5,10 +5,7 @@ Whoever reads the file, a backup of it or this process's memory later finds noth
 
 from __future__ import annotations
 
-import bcrypt
-import msgspec
-
-from vaultd.config.model import Config
+from vaultd.config.load import BCRYPT_BYTES
 
 
 def is_hash(secret: str) -> bool:
@@ -16,13 +13,13 @@ def is_hash(secret: str) -> bool:
     return secret.startswith(("$2a$", "$2b$", "$2y$"))
 
 
-def is_plain(config: Config) -> bool:
-    secret = config.remote_management.secret_key
-    return bool(secret) and not is_hash(secret)
+def is_plain(secret: str) -> bool:
+    """Whether this is a key that `hashed` takes."""
+    return bool(secret) and not is_hash(secret) and len(secret.encode()) <= BCRYPT_BYTES
 
 
-def hashed(config: Config) -> Config:
-    """The same with the hash in its place. Takes a quarter of a second."""
-    rules = config.remote_management
-    secret = bcrypt.hashpw(rules.secret_key.encode(), bcrypt.gensalt()).decode()
-    return msgspec.structs.replace(config, remote_management=msgspec.structs.replace(rules, secret_key=secret))
+def hashed(secret: str) -> str:
+    """Takes a quarter of a second."""
+    import bcrypt  # noqa: PLC0415 - start-up time; once in a configuration's life
+
+    return bcrypt.hashpw(secret.encode(), bcrypt.gensalt()).decode()

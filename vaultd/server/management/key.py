@@ -14,13 +14,12 @@ from typing import Final
 
 import bcrypt
 
+from vaultd.config.load import BCRYPT_BYTES
 from vaultd.house import House
 from vaultd.work.management_key import is_hash
 
 #: A person, a script and a desktop app, each with the key or the password, and some room.
 _REMEMBERED: Final = 8
-#: bcrypt looks no further, and configuration keys are not longer.
-LONGEST: Final = 72
 
 
 class ManagementKey:
@@ -66,7 +65,7 @@ class ManagementKey:
     async def _fits(self, key: bytes, secret: str) -> bool:
         if not is_hash(secret):  # still to be hashed
             return self._same(key, secret)
-        if not key or len(key) > LONGEST:
+        if not key or len(key) > BCRYPT_BYTES:
             return False
         try:
             return await asyncio.to_thread(bcrypt.checkpw, key, secret.encode())
