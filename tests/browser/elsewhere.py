@@ -25,11 +25,11 @@ class Elsewhere:
 
 
 @asynccontextmanager
-async def elsewhere(host: str) -> AsyncIterator[Elsewhere]:
-    """`host`: the name in its address, of this machine."""
+async def elsewhere(host: str, text: str = "<!doctype html><title>elsewhere</title>") -> AsyncIterator[Elsewhere]:
+    """`host`: the name in its address, of this machine. `text`: of every page of it."""
 
     async def page(_request: web.Request) -> web.Response:
-        return web.Response(text="<!doctype html><title>elsewhere</title>", content_type="text/html")
+        return web.Response(text=text, content_type="text/html")
 
     app = web.Application()
     app.router.add_get("/{tail:.*}", page)

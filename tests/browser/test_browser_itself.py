@@ -6,25 +6,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from aiohttp import web
+from elsewhere import elsewhere
 from playwright.async_api import Browser, Error
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def address() -> AsyncIterator[str]:
-    async def page(_request: web.Request) -> web.Response:
-        return web.Response(
-            text="<title>t</title><p id=p></p><script>p.textContent = '登录'</script>", content_type="text/html"
-        )
-
-    app = web.Application()
-    app.router.add_get("/", page)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield f"http://127.0.0.1:{site.port}/"
-    await runner.cleanup()
+    text = "<title>t</title><p id=p></p><script>p.textContent = '登录'</script>"
+    async with elsewhere("127.0.0.1", text) as page:
+        yield f"{page.origin}/"
 
 
 async def test_a_page_served_here_is_rendered(browser: Browser, address: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiohttp import web
+from elsewhere import elsewhere
 from playwright.async_api import Browser
 
 from vaultd.house import House, build
@@ -43,24 +43,14 @@ _FORM = """([base]) => {
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def elsewhere() -> AsyncIterator[str]:
+async def stranger() -> AsyncIterator[str]:
     """The origin of somebody else's page."""
-
-    async def page(_request: web.Request) -> web.Response:
-        return web.Response(text="<!doctype html><title>elsewhere</title>", content_type="text/html")
-
-    app = web.Application()
-    app.router.add_get("/", page)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield f"http://127.0.0.1:{site.port}"
-    await runner.cleanup()
+    async with elsewhere("127.0.0.1") as page:
+        yield page.origin
 
 
 async def _tried(
-    browser: Browser, elsewhere: str, home: dict[str, str], planted: Callable[[Path], Path], allowed: list[str]
+    browser: Browser, stranger: str, home: dict[str, str], planted: Callable[[Path], Path], allowed: list[str]
 ) -> tuple[dict[str, Any], House]:
     path = Path(home["XDG_CONFIG_HOME"]) / "vaultd" / "config.yaml"
     path.parent.mkdir(parents=True)
@@ -72,25 +62,25 @@ async def _tried(
         address = await stack.enter_async_context(listening(house, "127.0.0.1", 0))
         context = await stack.enter_async_context(await browser.new_context())
         page = await context.new_page()
-        await page.goto(elsewhere)
+        await page.goto(stranger)
         said = await page.evaluate(_TRIES, [address + BASE, KEY])
         await page.evaluate(_FORM, [address + BASE])
         return said, house
 
 
 async def test_thr_20_a_page_of_elsewhere_reads_nothing_and_changes_nothing(
-    browser: Browser, elsewhere: str, home: dict[str, str], planted: Callable[[Path], Path]
+    browser: Browser, stranger: str, home: dict[str, str], planted: Callable[[Path], Path]
 ) -> None:
-    said, house = await _tried(browser, elsewhere, home, planted, [])
+    said, house = await _tried(browser, stranger, home, planted, [])
     assert said == {"read": "TypeError", "change": "TypeError", "blind": "opaque"}
     assert house.config.debug is False
     assert house.clients.list() == []
 
 
 async def test_thr_22_a_page_whose_origin_is_named_may_do_all_that_the_key_may(
-    browser: Browser, elsewhere: str, home: dict[str, str], planted: Callable[[Path], Path]
+    browser: Browser, stranger: str, home: dict[str, str], planted: Callable[[Path], Path]
 ) -> None:
-    said, house = await _tried(browser, elsewhere, home, planted, [elsewhere])
+    said, house = await _tried(browser, stranger, home, planted, [stranger])
     assert said == {"read": 200, "change": 200, "blind": "opaque"}
     assert house.config.debug is True
     assert house.clients.list() == [], "a form has no key"
@@ -98,8 +88,8 @@ async def test_thr_22_a_page_whose_origin_is_named_may_do_all_that_the_key_may(
 
 @pytest.mark.parametrize("near", ["http://127.0.0.1", "http://localhost:{port}", "https://127.0.0.1:{port}", "*"])
 async def test_thr_22_an_origin_that_is_only_nearly_named_is_not(
-    browser: Browser, elsewhere: str, home: dict[str, str], planted: Callable[[Path], Path], near: str
+    browser: Browser, stranger: str, home: dict[str, str], planted: Callable[[Path], Path], near: str
 ) -> None:
-    named = near.format(port=elsewhere.rpartition(":")[2])
-    said, _ = await _tried(browser, elsewhere, home, planted, [named])
+    named = near.format(port=stranger.rpartition(":")[2])
+    said, _ = await _tried(browser, stranger, home, planted, [named])
     assert said["read"] == "TypeError"
