@@ -27,6 +27,7 @@ from vaultd.net import logs
 from vaultd.net.client import Client
 from vaultd.net.clock import Clock, SystemClock
 from vaultd.net.log_file import LogFile
+from vaultd.net.pulse import Pulse
 from vaultd.net.recent import Recent
 from vaultd.net.watch import Eye
 from vaultd.pool.explain import at as moment
@@ -104,6 +105,7 @@ class House:
     #: The log's file, where it goes to one.
     log_file: LogFile | None = None
     live: Live = field(default_factory=Live)
+    pulse: Pulse = field(default_factory=Pulse)
     #: None where this house only answers one command.
     daemon: Daemon | None = None
     #: From `start` on.
@@ -136,6 +138,7 @@ class House:
             pace=pace,
         )
         self._tasks.start("follow files", following)
+        self._tasks.start("pulse", self.pulse.forever())
         self._tasks.start("renew", self.renewer.forever())
         self._tasks.start("save", self.owner.keep_saving(self.clock))
         self._tasks.start("remember the pool", self.memory.forever())

@@ -39,3 +39,25 @@ VERBS: Final[dict[str, Verb]] = {
     "cooldowns.list": explain.cooldowns,
     "cooldowns.lift": explain.lift,
 }
+
+#: Verbs that change something or hand out a secret: each leaves an entry in the audit log, whoever asks, and is refused
+#: where none can be written (THR-39).
+AUDITED: Final[frozenset[str]] = frozenset(
+    {
+        "logout",
+        "credentials.add",
+        "credentials.refresh",
+        "credentials.set",
+        "credentials.accept",
+        "credentials.enable",
+        "credentials.disable",
+        "credentials.remove",
+        "credentials.import",
+        "keys.create",
+        "keys.get",
+        "keys.enable",
+        "keys.disable",
+        "keys.delete",
+        "cooldowns.lift",
+    }
+)
