@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 SHARED ?= ../shared
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs site links wheel bench clients conformance fuzz crash race clean
+.PHONY: help demo test lint docs site links bench clients conformance fuzz crash race clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(BIN)/vaultd: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -45,16 +45,7 @@ site: $(VENV)/.dev ## docs/ as a site in build/site; a link that leads nowhere f
 links: $(VENV)/.dev ## asks the network whether the pages' links to elsewhere still lead somewhere
 	$(BIN)/sphinx-build -b linkcheck -c docs -q . build/links
 
-wheel: $(VENV)/.dev ## sdist and wheel in dist/
-	$(BIN)/python -m build --outdir dist .
-
-# What the image installs, and what builds it: every version and every hash. Made for all platforms at once.
-LOCKED := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
-
-lock: $(VENV)/.dev ## pin what the image installs, by version and hash (ARGS=--upgrade takes newer versions)
-	$(LOCKED) pyproject.toml --extra otel --output-file locks/runtime.txt $(ARGS)
-	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
-		| $(LOCKED) - --output-file locks/build.txt $(ARGS)
+include release.mk
 
 bench: $(VENV)/.dev ## relay cost beside a bare proxy (needs wrk and nginx)
 	$(BIN)/python benchmarks/relay.py

@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
-from vaultd import __version__, errors
-from vaultd.cli import terminal
+from vaultd import errors, version_line
+from vaultd.cli import completion, terminal
 from vaultd.cli.ask import Call, Serve
 
 #: Command → what `vaultd --help` says of it. The module is `vaultd.cli.<command>`, its click object `<command>`.
@@ -65,7 +66,8 @@ def exit_code(error: errors.VaultdError) -> int:
 
 
 class LazyGroup(click.Group):
-    """Imports a command's module when the command is asked for, and gives each command and sub-command `--config`."""
+    """Imports a command's module when the command is asked for, gives each command and sub-command `--config`, and lets
+    a shell complete the arguments that are named alike."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -77,6 +79,10 @@ class LazyGroup(click.Group):
         _accept_config(command)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        commands = [CompletionItem(name, help=says) for name, says in COMMANDS.items() if name.startswith(incomplete)]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -85,6 +91,9 @@ class LazyGroup(click.Group):
 def _accept_config(command: click.Command) -> None:
     if not any(param.name == "config" for param in command.params):
         command.params.append(_config_option())
+    for param in command.params:
+        if isinstance(param, click.Argument) and param.type is click.STRING:
+            param.type = completion.NAMED.get(str(param.name), click.STRING)
     if isinstance(command, click.Group):
         for below in command.commands.values():
             _accept_config(below)
@@ -105,12 +114,25 @@ def _remember_config(ctx: click.Context, _param: click.Parameter, value: str | N
         ctx.find_object(Call).config = value  # type: ignore[union-attr]
 
 
+def _tell_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        terminal.out(version_line())
+        ctx.exit()
+
+
 @click.group(
     cls=LazyGroup,
     params=[_config_option()],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, prog_name="vaultd", message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_tell_version,
+    help="Show version and commit.",
+)
 def cli() -> None:
     """Signs in to LLM vendors, keeps the tokens sealed, renews them ahead of expiry, and relays to them."""
 
@@ -119,6 +141,8 @@ def run(argv: Sequence[str], *, serve: Serve) -> int:
     """Runs one command line and returns its exit code. An error is one line on stderr, never a traceback (THR-28)."""
     terminal.complete()
     call = Call(env=dict(os.environ), serve=serve)
+    if completion.VARIABLE in os.environ:
+        return completion.answer(cli, call)
     try:
         result: Any = cli.main(args=list(argv), prog_name="vaultd", standalone_mode=False, obj=call)
     except errors.VaultdError as error:
