@@ -38,6 +38,7 @@ docs: $(VENV)/.dev ## write the generated pages of docs/
 	$(BIN)/python -m vaultd.work.document
 	$(BIN)/python -m vaultd.work.health.document
 	$(BIN)/python -m vaultd.server.management.document
+	$(BIN)/python -m vaultd.cli.document
 
 site: $(VENV)/.dev ## docs/ as a site in build/site; a link that leads nowhere fails
 	$(BIN)/sphinx-build -b html -c docs -W --keep-going -n -j 2 -q . build/site
