@@ -24,15 +24,16 @@ class BakeCommit(BuildHookInterface):  # type: ignore[misc] # the builder has no
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         root = Path(self.root)
-        if version == "editable" or (root / PLACE).exists():
+        if version == "editable":
             return
-        commit = os.environ.get("VAULTD_COMMIT") or runpy.run_path(str(root / "vaultd" / "__init__.py"))["commit"]()
-        if not commit:
-            return
-        handle, self._file = tempfile.mkstemp()
-        with os.fdopen(handle, "w") as file:
-            file.write(f"{commit}\n")
-        build_data["force_include"][self._file] = PLACE
+        if not (root / PLACE).exists():
+            commit = os.environ.get("VAULTD_COMMIT") or runpy.run_path(str(root / "vaultd" / "__init__.py"))["commit"]()
+            if not commit:
+                return
+            handle, self._file = tempfile.mkstemp()
+            with os.fdopen(handle, "w") as file:
+                file.write(f"{commit}\n")
+        build_data["force_include"][self._file or str(root / PLACE)] = PLACE
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         if self._file:

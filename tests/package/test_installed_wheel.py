@@ -1,54 +1,108 @@
-"""The built wheel in a clean environment: a newcomer's `pip install`, then a vendor nobody has heard of."""
+"""What a release is: the same bytes for all who build it, installed as a tool, and a vendor nobody has heard of."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
 from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import checkouts
 import pytest
 from aiohttp import ClientSession
 
+from vaultd import __version__
 from vaultd.sandbox import Sandbox
 
-ROOT = Path(__file__).parents[2]
-SHIPPED = {path.name for path in (ROOT / "providers").glob("*.yaml")}
+#: `-P`: from `PYTHONPATH`, and not from where the tests are run.
+MODULE = ("-P", "-m", "vaultd", "--version")
+
+SHIPPED = {path.name for path in (checkouts.ROOT / "providers").glob("*.yaml")}
+#: The moment of a commit: any, but the same for all who build it.
+EPOCH = 1_767_323_045
+
+
+@dataclass
+class Built:
+    tree: Path
+    commit: str
+    wheel: Path
+    sdist: Path
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the sdist, and the wheel that was built from that sdist."""
-    out = tmp_path_factory.mktemp("dist")
+def built(tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The sdist of a checkout, and the wheel that was built from that sdist."""
+    tool("git")
+    tree = checkouts.copy(tmp_path_factory.mktemp("one") / "vaultd", mode=0o644, moment=1_700_000_000)
+    commit = checkouts.commit(tree)
+    dist = checkouts.build(tree, epoch=EPOCH, zone="UTC", mask=0o022)
+    (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
+    return Built(tree, commit, wheel, sdist)
+
+
+@pytest.fixture(scope="session")
+def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `vaultd` command after `uv tool install` by a person who has nothing else."""
+    home = tmp_path_factory.mktemp("clean")
+    words = ["tool", "install", "--quiet", "--no-config", "--python", sys.executable, built.wheel]
+    places = {"UV_TOOL_DIR": f"{home}/tools", "UV_TOOL_BIN_DIR": f"{home}/bin", "HOME": str(home)}
+    cache = os.environ.get("UV_CACHE_DIR", f"{Path.home()}/.cache/uv")
     subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", out, ROOT], check=True, capture_output=True
+        [Path(sys.executable).with_name("uv"), *words],
+        check=True,
+        env={**os.environ, **places, "PYTHONPATH": "", "UV_CACHE_DIR": cache},
     )
-    return out
+    return home / "bin" / "vaultd"
 
 
-@pytest.fixture(scope="session")
-def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `vaultd` command of a clean environment that holds nothing but the wheel and what it asks for."""
-    venv = tmp_path_factory.mktemp("clean") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
-    (wheel,) = built.glob("*.whl")
-    # Nothing is compiled that will not be imported: most of what an installation costs.
-    words = ["--python", venv / "bin/python", "install", "--quiet", "--no-compile", wheel]
-    subprocess.run([sys.executable, "-m", "pip", *words], check=True, env=os.environ | {"PYTHONPATH": ""})
-    return venv / "bin/vaultd"
-
-
-def test_wheel_and_sdist_carry_the_manifests(built: Path) -> None:
-    (wheel,) = built.glob("*.whl")
-    (sdist,) = built.glob("*.tar.gz")
-    with zipfile.ZipFile(wheel) as archive:
+def test_wheel_and_sdist_carry_the_manifests(built: Built) -> None:
+    with zipfile.ZipFile(built.wheel) as archive:
         assert {Path(n).name for n in archive.namelist() if n.startswith("vaultd/_providers/")} == SHIPPED
-    with tarfile.open(sdist) as archive:
+    with tarfile.open(built.sdist) as archive:
         assert {Path(n).name for n in archive.getnames() if "/providers/" in n} == SHIPPED
+
+
+def test_the_sdist_holds_every_file_of_the_repository(built: Built) -> None:
+    """Whoever has only the sdist can build, test and package all of it."""
+    listed = subprocess.run(["git", "ls-files"], cwd=checkouts.ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("no checkout here: what belongs to the repository is not known")
+    with tarfile.open(built.sdist) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    assert {name for name in listed.stdout.split("\n") if name and (checkouts.ROOT / name).exists()} - inside == set()
+
+
+def test_thr_40_a_build_is_the_same_bytes_whoever_makes_it_and_wherever(built: Built, tmp_path: Path) -> None:
+    """Other folder, modes, times, umask and time zone; and the wheel straight from the tree is that from the sdist."""
+    tree = checkouts.copy(tmp_path / "somewhere" / "else entirely", mode=0o600, moment=1_600_000_001)
+    assert checkouts.commit(tree) == built.commit
+    dist = checkouts.build(tree, "sdist", "wheel", epoch=EPOCH, zone="Asia/Kathmandu", mask=0o077)
+    for mine in (built.sdist, built.wheel):
+        assert (dist / mine.name).read_bytes() == mine.read_bytes(), f"{mine.name} is not the same"
+
+
+async def test_the_version_names_the_commit_it_was_built_from(
+    installed: Path, built: Built, home: dict[str, str], tmp_path: Path
+) -> None:
+    line = f"vaultd {__version__} ({built.commit[:7]}"
+    assert await run(installed, home, "--version") == f"{line})\n"
+
+    in_the_checkout = home | {"PYTHONPATH": str(built.tree)}
+    assert await run(Path(sys.executable), in_the_checkout, *MODULE) == f"{line})\n"
+    (built.tree / "README.md").write_text("changed since")
+    assert await run(Path(sys.executable), in_the_checkout, *MODULE) == f"{line}-dirty)\n"
+
+    nowhere = shutil.copytree(checkouts.ROOT / "vaultd", tmp_path / "bare" / "vaultd")
+    said = await run(Path(sys.executable), home | {"PYTHONPATH": str(nowhere.parent)}, *MODULE)
+    assert said == f"vaultd {__version__}\n", "not known, and nothing made up"
 
 
 MANIFEST = """\
