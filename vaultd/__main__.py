@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 
 async def _serve(house: House, host: str, port: int) -> None:
     """Imported only when asked for: `vaultd --help` must not pay for an HTTP server."""
+    from vaultd.net import supervisor  # noqa: PLC0415
     from vaultd.server import admin, run  # noqa: PLC0415
 
+    given, manager = supervisor.inherited(os.environ), supervisor.Manager.found(os.environ)
     # What was made at start lives as long as the process: no collection need look at it again.
     gc.collect()
     gc.freeze()
-    async with admin.listening(house):
-        await run.serve(house, host, port)
+    async with admin.listening(house, given.admin):
+        await run.serve(house, host, port, given.relay, manager)
 
 
 def main() -> None:

@@ -1,8 +1,9 @@
 """The admin socket: the local way in for the command line, one verb per request, and for the management API without its
 key. The other side is `net/local.py`.
 
-Who may connect is decided by the file's mode: 0600 in a 0700 folder. The peer's uid is checked as well where the
-kernel shows it (THR-44). No client key, no TCP, no page: nothing of the relay is reachable here.
+Who may connect is decided by the file's mode. One of our own has 0600 in a 0700 folder, and the peer's uid is checked
+as well where the kernel shows it (THR-44). One that the service manager opened has the mode its unit says, and outlives
+the daemon. No client key, no TCP, no page: nothing of the relay is reachable here.
 """
 
 from __future__ import annotations
@@ -45,10 +46,11 @@ _UCRED: Final = struct.Struct("3i")
 
 
 @contextlib.asynccontextmanager
-async def listening(house: House) -> AsyncIterator[Path]:
+async def listening(house: House, inherited: socket.socket | None = None) -> AsyncIterator[Path]:
     """The daemon's admin socket, from here to the end of the block. Answers where it is."""
-    path, bound = _claim(house.places.admin_sockets[0])
-    runner = web.AppRunner(make_app(house), access_log=None, handle_signals=False, shutdown_timeout=_LAST_WORDS)
+    path, bound = _claim(house.places.admin_sockets[0]) if inherited is None else (_shared(inherited), inherited)
+    app = make_app(house, any_peer=inherited is not None)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_LAST_WORDS)
     await runner.setup()
     try:
         await web.SockSite(runner, bound).start()
@@ -58,11 +60,28 @@ async def listening(house: House) -> AsyncIterator[Path]:
         yield path
     finally:
         await runner.cleanup()
-        path.unlink(missing_ok=True)
+        if inherited is None:
+            path.unlink(missing_ok=True)
 
 
-def make_app(house: House) -> web.Application:
-    app = web.Application(client_max_size=_BODY_LIMIT, middlewares=[_known_peers_only])
+def _shared(inherited: socket.socket) -> Path:
+    """Where the service manager opened it. Its mode is all that guards it, so one that is open to all is refused."""
+    name = inherited.getsockname() if inherited.family == socket.AF_UNIX else None
+    path = Path(name) if isinstance(name, str) and name else None
+    if path is None:
+        raise Misconfigured("the admin socket handed in is no file: ListenStream= must be a path")
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise Misconfigured(f"{path}: the admin socket handed in is not there: {error.strerror}") from error
+    if mode & 0o007:
+        raise Misconfigured(f"{path}: everybody may connect ({mode & 0o777:04o}): set SocketMode=0660 in its unit")
+    return path
+
+
+def make_app(house: House, *, any_peer: bool = False) -> web.Application:
+    """`any_peer`: whoever could connect is let in."""
+    app = web.Application(client_max_size=_BODY_LIMIT, middlewares=[] if any_peer else [_known_peers_only])
     turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def about(_request: web.Request) -> web.Response:

@@ -1,5 +1,7 @@
 """Listening: sockets, TLS, limits, signals, and the way down. Which routes there are is `server.app`'s word.
 
+The sockets are the service manager's where it hands some in, and stay open over a restart; else they are made here.
+
 SIGTERM: `house.draining` is set: no new requests, and the relay gives its streams 30 s before it ends them in their own
 grammar. SIGHUP: config, manifests and certificate are read again.
 """
@@ -12,8 +14,9 @@ import errno
 import gc
 import logging
 import signal
+import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -21,14 +24,18 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from vaultd.errors import Misconfigured
 from vaultd.house import House
+from vaultd.net.supervisor import Manager
 from vaultd.server.app import make_app
 from vaultd.server.guard import is_loopback
 from vaultd.server.slow import LIMITS, Counts, Limits, Watched, fitting
+from vaultd.server.supervised import Supervised
 from vaultd.work.relay import GRACE
 from vaultd.work.tasks import Tasks
 
 _log = logging.getLogger("vaultd.server")
 
+#: What a burst of clients may fill while a daemon restarts; the kernel's default limit is 4096.
+_BACKLOG: Final = 1024
 #: When the relay has broken off what still streamed after its GRACE, the last event has to reach the client.
 _LAST_WORDS: Final = 2.0
 #: New objects before the cycle collector looks. A burst of 200 events is more than Python's 700, and a request leaves
@@ -36,24 +43,29 @@ _LAST_WORDS: Final = 2.0
 _YOUNG: Final = 10_000
 
 
-async def serve(house: House, host: str, port: int) -> None:
-    """Serves until SIGTERM or SIGINT."""
+async def serve(house: House, host: str, port: int, sockets: Sequence[socket.socket], manager: Manager) -> None:
+    """Serves until SIGTERM or SIGINT, on `sockets` where there are any, else on host and port."""
     loop, stop, tasks = asyncio.get_running_loop(), asyncio.Event(), Tasks()
-    context = tls_context(house)
+    context, told = tls_context(house), Supervised(house, manager)
 
     def reload() -> None:
-        tasks.start("reload", _reload(house, context))
+        tasks.start("reload", _reload(house, context, told))
 
+    if sockets and (host, port) != (house.config.host, house.config.port):
+        _log.warning("--host and --port are not used: the service manager opened the sockets")
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, reload)
     try:
-        async with listening(house, host, port, context, fitting()) as address:
+        async with listening(house, host, port, context, fitting(), sockets) as address:
             if house.daemon is not None:
                 house.daemon.address = address
-            _log.info("listening", extra={"address": address})
+            _log.info("listening", extra={"address": address, "sockets": "inherited" if sockets else "own"})
             _settle()
+            loop.add_signal_handler(signal.SIGHUP, reload)
+            told.ready()
+            tasks.start("tell the service manager", told.forever(address))
             await stop.wait()
+            manager.tell("STOPPING=1", "STATUS=ending what is in work")
             _log.info("stopping")
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -70,7 +82,12 @@ def _settle() -> None:
 
 @contextlib.asynccontextmanager
 async def listening(
-    house: House, host: str, port: int, context: ssl.SSLContext | None = None, limits: Limits = LIMITS
+    house: House,
+    host: str,
+    port: int,
+    context: ssl.SSLContext | None = None,
+    limits: Limits = LIMITS,
+    sockets: Sequence[socket.socket] = (),
 ) -> AsyncIterator[str]:
     """The main port, from here to the end of the block, which waits for what is in work. Answers the address."""
     runner = web.AppRunner(
@@ -84,30 +101,37 @@ async def listening(
     )
     await runner.setup()
     try:
-        server = await _bind(house, runner, (host, port), context, limits)
+        servers = await _bind(house, runner, (host, port), context, limits, sockets)
         try:
-            yield _address(server, context)
+            yield _address(servers[0], context)
         finally:
-            server.close()
+            for server in servers:
+                server.close()
             await _drain(house)
     finally:
         await runner.cleanup()
 
 
 async def _bind(
-    house: House, runner: web.AppRunner, where: tuple[str, int], context: ssl.SSLContext | None, limits: Limits
-) -> asyncio.Server:
+    house: House,
+    runner: web.AppRunner,
+    where: tuple[str, int],
+    context: ssl.SSLContext | None,
+    limits: Limits,
+    sockets: Sequence[socket.socket],
+) -> list[asyncio.Server]:
     host, port = where
     counts = Counts(lambda address: is_loopback(address) or address in house.config.trusted_proxies, limits)
     protocols: Any = runner.server
+
+    def connection() -> Watched:
+        return Watched(protocols(), counts, limits.stall)
+
+    loop = asyncio.get_running_loop()
+    if sockets:
+        return [await loop.create_server(connection, sock=one, ssl=context, backlog=_BACKLOG) for one in sockets]
     try:
-        return await asyncio.get_running_loop().create_server(
-            lambda: Watched(protocols(), counts, limits.stall),
-            host or None,
-            port,
-            ssl=context,
-            backlog=1024,  # a burst of clients after a restart; the kernel's default limit is 4096
-        )
+        return [await loop.create_server(connection, host or None, port, ssl=context, backlog=_BACKLOG)]
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise Misconfigured(
@@ -140,8 +164,13 @@ def tls_context(house: House) -> ssl.SSLContext | None:
     return context
 
 
-async def _reload(house: House, context: ssl.SSLContext | None) -> None:
-    await house.reload("SIGHUP")
+async def _reload(house: House, context: ssl.SSLContext | None, told: Supervised) -> None:
+    with told.reloading():
+        await house.reload("SIGHUP")
+        _read_certificate_again(house, context)
+
+
+def _read_certificate_again(house: House, context: ssl.SSLContext | None) -> None:
     tls = house.config.tls
     if context is not None and tls.cert:
         # A renewed certificate; connections that are open keep the old one. Switching TLS on or off needs a restart.
