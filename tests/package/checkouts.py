@@ -26,14 +26,14 @@ _AUTHOR = {
 }
 
 
-def copy(to: Path, *, mode: int, moment: int) -> Path:
+def copy(source: Path, to: Path, *, mode: int, moment: int) -> Path:
     """The sources, each file with this mode and this moment of its last change."""
     for name in SOURCES:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, to / name, ignore=_LITTER)
-        elif (ROOT / name).exists():
+        if (source / name).is_dir():
+            shutil.copytree(source / name, to / name, ignore=_LITTER)
+        elif (source / name).exists():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, to / name)
+            shutil.copyfile(source / name, to / name)
     for path in to.rglob("*"):
         path.chmod(mode | (0o111 & mode >> 2) if path.is_dir() else mode)
         os.utime(path, (moment, moment))

@@ -41,7 +41,7 @@ class Built:
 def built(tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The sdist of a checkout, and the wheel that was built from that sdist."""
     tool("git")
-    tree = checkouts.copy(tmp_path_factory.mktemp("one") / "vaultd", mode=0o644, moment=1_700_000_000)
+    tree = checkouts.copy(checkouts.ROOT, tmp_path_factory.mktemp("one") / "vaultd", mode=0o644, moment=1_700_000_000)
     commit = checkouts.commit(tree)
     dist = checkouts.build(tree, epoch=EPOCH, zone="UTC", mask=0o022)
     (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
@@ -82,7 +82,7 @@ def test_the_sdist_holds_every_file_of_the_repository(built: Built) -> None:
 
 def test_thr_40_a_build_is_the_same_bytes_whoever_makes_it_and_wherever(built: Built, tmp_path: Path) -> None:
     """Other folder, modes, times, umask and time zone; and the wheel straight from the tree is that from the sdist."""
-    tree = checkouts.copy(tmp_path / "somewhere" / "else entirely", mode=0o600, moment=1_600_000_001)
+    tree = checkouts.copy(built.tree, tmp_path / "somewhere" / "else entirely", mode=0o600, moment=1_600_000_001)
     assert checkouts.commit(tree) == built.commit
     dist = checkouts.build(tree, "sdist", "wheel", epoch=EPOCH, zone="Asia/Kathmandu", mask=0o077)
     for mine in (built.sdist, built.wheel):
@@ -97,8 +97,10 @@ async def test_the_version_names_the_commit_it_was_built_from(
 
     in_the_checkout = home | {"PYTHONPATH": str(built.tree)}
     assert await run(Path(sys.executable), in_the_checkout, *MODULE) == f"{line})\n"
-    (built.tree / "README.md").write_text("changed since")
-    assert await run(Path(sys.executable), in_the_checkout, *MODULE) == f"{line}-dirty)\n"
+    changed = checkouts.copy(built.tree, tmp_path / "changed", mode=0o644, moment=1_700_000_000)
+    assert checkouts.commit(changed) == built.commit
+    (changed / "README.md").write_text("changed since")
+    assert await run(Path(sys.executable), home | {"PYTHONPATH": str(changed)}, *MODULE) == f"{line}-dirty)\n"
 
     nowhere = shutil.copytree(checkouts.ROOT / "vaultd", tmp_path / "bare" / "vaultd")
     said = await run(Path(sys.executable), home | {"PYTHONPATH": str(nowhere.parent)}, *MODULE)
