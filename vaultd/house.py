@@ -52,6 +52,7 @@ from vaultd.work.renew import Renewer
 from vaultd.work.renewal import renew
 from vaultd.work.request_log import RequestLog
 from vaultd.work.roster import from_config
+from vaultd.work.seed import seed
 from vaultd.work.tasks import Tasks
 from vaultd.work.usage import prices
 from vaultd.work.usage.book import Book
@@ -302,6 +303,7 @@ async def build(
 ) -> House:
     """`ask` gets the vault's passphrase from a person, where it has one. `clock`: another than this machine's. Raises
     Misconfigured."""
+    await seed(env, config_option)
     loaded = read(env, config_option)
     places, config = loaded.places, loaded.config
     catalog = load(shipped_folder(), places.providers_dir, config, loaded.source)

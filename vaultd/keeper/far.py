@@ -42,7 +42,8 @@ _LOOK_SECONDS: Final = 0.5
 
 
 def keep(fd: int) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    # systemd sends all of a service's processes what is meant for one: SIGTERM at a stop, SIGABRT for its watchdog.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGABRT):
         signal.signal(number, signal.SIG_IGN)
     logs.set_up(logs.Gathered(), debug=False)
     # While the daemon lives it tells of every renewal; here only what it cannot know is said.
