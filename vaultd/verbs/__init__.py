@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from vaultd.house import House
-from vaultd.verbs import credentials, doctor, explain, keys, models, status
+from vaultd.verbs import credentials, doctor, explain, keys, models, status, token
 
 Verb = Callable[[House, Mapping[str, Any]], Awaitable[Any]]
 
@@ -34,6 +34,7 @@ VERBS: Final[dict[str, Verb]] = {
     "keys.enable": keys.enable,
     "keys.disable": keys.disable,
     "keys.delete": keys.delete,
+    "token": token.token,
     "models.list": models.list_,
     "explain": explain.explain,
     "cooldowns.list": explain.cooldowns,
@@ -58,6 +59,7 @@ AUDITED: Final[frozenset[str]] = frozenset(
         "keys.enable",
         "keys.disable",
         "keys.delete",
+        "token",
         "cooldowns.lift",
     }
 )

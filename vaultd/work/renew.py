@@ -77,8 +77,9 @@ class Renewer:
         self._known: Catalog | None = None
         self._touched: set[str] = set()
 
-    async def fresh(self, id: str, rejected: Secret | None = None) -> Credential:  # noqa: A002
+    async def fresh(self, id: str, rejected: Secret | None = None, *, least: float = 0.0) -> Credential:  # noqa: A002
         """The credential with a token that can be used now; `rejected` is the bearer a vendor just answered 401 to.
+        `least`: seconds that its token is to live on, for whoever takes it away; where it cannot, it is what there is.
 
         It comes back with that very bearer where renewal does not help: within a minute of the last one, or where that
         did not change it (SEC-52).
@@ -90,7 +91,7 @@ class Renewer:
             credential = self._usable(id)
             standing = self._standing(credential)
             refused = self._refused(standing, rejected)
-            if not refused and not self._stale(standing):
+            if not refused and not self._stale(standing, least):
                 return credential
             running = self._flights.get(id)
             if running is None and (held := self._held(standing, refused=refused)):
@@ -236,10 +237,18 @@ class Renewer:
             raise sign_in_again(credential, credential.dead.reason)
         return credential
 
-    def _stale(self, standing: Standing) -> bool:
+    def _stale(self, standing: Standing, least: float) -> bool:
         """True where time made the token in hand useless. Ahead of that the loop sees to it alone, and to an unknown
-        outcome too: a token that lives is as good as it was."""
-        return standing.life is not None and self._clock.boot() >= standing.life.stale
+        outcome too: a token that lives is as good as it was.
+
+        Whoever asks for more gets half a vendor's lifetime at most: more would renew a short one each time.
+        """
+        tokens, boot = standing.credential.tokens, self._clock.boot()
+        if standing.life is None or boot >= standing.life.stale:
+            return standing.life is not None
+        if tokens is None or tokens.refresh is None:
+            return False
+        return boot > standing.life.ends - min(least, tokens.lifetime / 2)
 
     def _refused(self, standing: Standing, rejected: Secret | None) -> bool:
         """True where a 401 on `rejected` is to renew it."""
