@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from serving import MODELS, Serve
 
+from vaultd.net.local import ready
 from vaultd.oauth.tokens import Account, Tokens
 from vaultd.pool.state import Outcome
 from vaultd.secret import Secret
+from vaultd.server import admin
 from vaultd.vault.credential import Credential, DeadLogin
 from vaultd.work.plan import plan
 
@@ -51,6 +54,18 @@ async def test_not_ready_while_everything_cools(serve: Serve) -> None:
     heard = await here.get("/readyz")
     assert heard.status == 503
     assert "cooling until" in heard.json()["reasons"][0]
+
+
+async def test_not_ready_once_it_is_ending(serve: Serve) -> None:
+    """The main port takes no request any more; a health check asks the admin socket."""
+    here = await serve(MODELS)
+    async with admin.listening(here.house) as socket:
+        assert (await asyncio.to_thread(ready, socket) or {})["ready"] is True
+        here.house.draining.set()
+        assert await asyncio.to_thread(ready, socket) == {
+            "ready": False,
+            "reasons": ["the daemon is ending and takes no new request"],
+        }
 
 
 async def test_the_numbers_hold_no_address_of_a_person(serve: Serve) -> None:

@@ -96,6 +96,15 @@ def hangs(path: Path) -> bool:
     return about(path) is None
 
 
+def ready(path: Path) -> dict[str, Any] | None:
+    """Whether the daemon there could serve a request now: `{ready, reasons}`; None where it does not say."""
+    try:
+        _, answer = _exchange(path, "GET", "/readyz", b"", _ABOUT_SECONDS)
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    return answer if isinstance(answer.get("ready"), bool) else None
+
+
 def call(path: Path, verb: str, args: Mapping[str, Any]) -> Any:
     """Asks the daemon for a verb. Raises the same class of error that the verb raised."""
     body = json.dumps(dict(args)).encode()

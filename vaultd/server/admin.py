@@ -29,6 +29,7 @@ from vaultd.errors import Misconfigured, VaultdError, told
 from vaultd.house import House
 from vaultd.net.local import reachable
 from vaultd.server.management import app as management
+from vaultd.server.status import readyz
 from vaultd.verbs import VERBS
 
 _log = logging.getLogger("vaultd.admin")
@@ -95,6 +96,7 @@ def make_app(house: House, *, any_peer: bool = False) -> web.Application:
             return await _run(house, request.match_info["name"], await request.read())
 
     app.router.add_get("/about", about)
+    app.router.add_get("/readyz", readyz(house))
     app.router.add_post("/verb/{name}", verb)
     management.mount(app, house, None)
     return app

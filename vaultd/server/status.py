@@ -31,8 +31,10 @@ def readyz(house: House) -> Handler:
 
     async def handle(_request: web.Request) -> web.Response:
         rows = house.pool.standings(house)
-        ready = any(row.state == "available" for row in rows)
+        ready = not house.draining.is_set() and any(row.state == "available" for row in rows)
         reasons = [row.sentence for row in rows if row.state != "available" or row.code]
+        if house.draining.is_set():
+            reasons.insert(0, "the daemon is ending and takes no new request")
         if not rows:
             reasons = ["no credential: `vaultd login --codex` or another `vaultd login --help` lists"]
         more = [f"and {len(reasons) - _REASONS} more: vaultd status"] if len(reasons) > _REASONS else []
