@@ -174,6 +174,18 @@ def test_sec_06_thr_09_no_environment_switch_weakens_tls(home: dict[str, str], n
         load.read({**home, name: "1"})
 
 
+def test_in_the_image_all_of_the_containers_own_network_is_listened_on(tmp_path: Path) -> None:
+    """On the container's loopback nobody could reach it; a host that is written down counts all the same."""
+    image = {"HOME": str(tmp_path), "CONFIGURATION_DIRECTORY": str(tmp_path), "VAULTD_IN_CONTAINER": "1"}
+    file = tmp_path / "config.yaml"
+    assert load.read(image).config.host == "0.0.0.0"
+    for text, host in (("port: 1\n", "0.0.0.0"), ('host: ""\n', "0.0.0.0"), ("host: 127.0.0.2\n", "127.0.0.2")):
+        file.write_text(text)
+        loaded = load.read(image)
+        assert (loaded.config.host, loaded.warnings) == (host, [])
+    assert load.read(image | {"VAULTD_IN_CONTAINER": ""}).config.host == "127.0.0.2"
+
+
 def test_an_empty_host_is_not_the_whole_world() -> None:
     warnings: list[str] = []
     assert parse('host: ""', "c.yaml", warnings).host == "127.0.0.1"

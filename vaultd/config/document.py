@@ -38,7 +38,7 @@ Its `config.yaml` of November 2025 starts vaultd unchanged; every key it has mea
 folded in: `ws_auth`, top-level `allow-remote-management` and `remote-management-key`, `generative-language-api-key`,
 `openai-compatibility[].api-keys`, `auth.providers`. What differs on purpose:
 
-- `host` is `127.0.0.1` unless given.
+- `host` is `127.0.0.1` unless given (in the image `0.0.0.0`).
 - The example file's placeholder keys are refused, and with no key configured vaultd makes one: there is no open relay.
 - `request-log` seals its files, leaves secrets out, cuts bodies at 256 KiB, and keeps 500 requests and 64 MiB for a day
   at most. What is refused before it is relayed is not in it.

@@ -26,6 +26,8 @@ _PLACEHOLDER: Final = re.compile(
     r"your-(secure-)?(api|client)-key(-here|-\d+)?|another-key-for-different-client|sk-\.\.\.|changeme|<.*>",
     re.IGNORECASE,
 )
+LOOPBACK: Final = Config().host
+
 #: Below this a key can be searched for (THR-04).
 _STRONG_BITS: Final = 128
 
@@ -64,15 +66,18 @@ def read(env: Mapping[str, str], config_option: str | None = None) -> Loaded:
             raise Misconfigured(f"{name} is set in the environment: {why}; unset it", code="environment-unsafe")
     first = places.find(env, config_option, None)
     warnings: list[str] = []
-    config = Config() if first.config_file is None else parse(_text(first), str(first.config_file), warnings)
+    text = b"" if first.config_file is None else _text(first)
+    host = "0.0.0.0" if places.in_container(env) else LOOPBACK  # noqa: S104 - its own network, see there
+    config = parse(text, str(first.config_file), warnings, host)
     return Loaded(config, places.find(env, config_option, config), warnings)
 
 
-def parse(text: bytes | str, source: str, warnings: list[str]) -> Config:
-    """One configuration from its text; the daemon's reload and the management API check candidates with it."""
+def parse(text: bytes | str, source: str, warnings: list[str], host: str = LOOPBACK) -> Config:
+    """One configuration from its text; the daemon's reload and the management API check candidates with it. `host` is
+    where to listen if it does not say."""
     raw = yaml.load(text, source)
     if raw is None:
-        return Config()
+        return Config(host=host)
     if not isinstance(raw, dict):
         raise Misconfigured(f"{source}: a mapping of keys is expected")
     legacy.fold(raw, warnings)
@@ -80,8 +85,10 @@ def parse(text: bytes | str, source: str, warnings: list[str]) -> Config:
         warnings.append(f"only later versions of CLIProxyAPI know these keys, vaultd ignores them: {', '.join(later)}")
     _read_params_naturally(raw)
     if raw.get("host") == "":
-        warnings.append("host is empty: listening on 127.0.0.1; write 0.0.0.0 to listen everywhere")
+        if host == LOOPBACK:
+            warnings.append("host is empty: listening on 127.0.0.1; write 0.0.0.0 to listen everywhere")
         del raw["host"]
+    raw.setdefault("host", host)
     config = yaml.convert(raw, Config, source)
     _refuse_wrong(config, source)
     if config.trusted_proxies:  # compared with what a socket says of its peer, which spells an address in one way

@@ -209,7 +209,9 @@ class Payload(_Section, frozen=True, kw_only=True):
 
 
 class Config(_Section, frozen=True, kw_only=True):
-    host: Annotated[str, Meta(description="Listen address; `0.0.0.0` listens everywhere.")] = "127.0.0.1"
+    host: Annotated[
+        str, Meta(description="Listen address; `0.0.0.0` listens everywhere, and is the default in the image.")
+    ] = "127.0.0.1"
     port: Annotated[Port, Meta(description="Listen port.")] = 8317
     tls: Annotated[Tls, Meta(description="HTTPS.")] = Tls()
     auth_dir: Annotated[str, Meta(description="Where sealed credentials lie. Empty: `auth` in the state folder.")] = ""

@@ -17,6 +17,12 @@ from vaultd.errors import Misconfigured
 SYSTEM_SOCKET = Path("/run/vaultd/admin.sock")
 
 
+def in_container(env: Mapping[str, str]) -> bool:
+    """Said by the image. What is listened on is the container's own network then: who publishes a port decides whom it
+    reaches, and on the container's loopback nobody could be reached at all."""
+    return env.get("VAULTD_IN_CONTAINER") == "1"
+
+
 @dataclass(frozen=True, slots=True)
 class Places:
     #: None where there is no such file, which is fine: then everything has its default.

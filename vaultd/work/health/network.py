@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
+from vaultd.config.places import in_container
 from vaultd.net.reach import reason_not_reached
 from vaultd.work.health.codes import Finding, found
 from vaultd.work.health.seen import House
@@ -27,7 +28,7 @@ _CERTIFICATE_DAYS: Final = 14
 
 def exposure(house: House) -> Iterator[Finding]:
     host, port = house.config.host, house.config.port
-    if not is_loopback(host) and not house.config.tls.cert:
+    if not is_loopback(host) and not house.config.tls.cert and not in_container(house.env):
         yield found("exposed-without-tls", f"listening on {host} without TLS: client keys cross the network in clear")
     if house.daemon is None and (code := _cannot_listen(host, port)):
         yield found(code, f"nothing can listen on {host}:{port}")
