@@ -119,15 +119,19 @@ def test_thr_36_a_file_open_to_others_is_pointed_at_the_import_too(person: Perso
 
 
 def test_an_import_can_be_looked_at_first(person: Person, dropped: Path) -> None:
-    done = person.types("credentials", "import", str(dropped), "--dry-run")
-    assert done.out == f"would import: claude ann@example.com from {dropped}\n"
+    done = person.types("credentials", "import", str(dropped))
+    assert done.out == f"would import: claude ann@example.com from {dropped} -> claude-ann@example.com\n"
+    assert "nothing was changed; --yes does it" in done.err
     assert person.types("credentials", "list", "--json").json["data"] == []
 
 
 def test_sec_53_an_import_seals_says_what_it_means_and_removes_when_told(person: Person, dropped: Path) -> None:
-    done = person.types("credentials", "import", str(dropped), "--remove")
-    assert (done.code, done.out) == (0, "imported: claude ann@example.com -> claude-ann@example.com\n")
-    assert "the other program is logged out at the next renewal" in done.err
+    done = person.types("credentials", "import", str(dropped), "--yes", "--remove")
+    assert (done.code, done.out) == (
+        0,
+        f"imported: claude ann@example.com from {dropped} -> claude-ann@example.com\n",
+    )
+    assert "CLIProxyAPI is logged out at its next refresh" in done.err
     assert "CANARY" not in dropped.read_text()
     assert [file.name for file in person.auth_dir.glob("*.json*")] == ["claude-ann@example.com.json"]
     row = person.types("credentials", "list", "--json").json["data"][0]
@@ -137,9 +141,9 @@ def test_sec_53_an_import_seals_says_what_it_means_and_removes_when_told(person:
 def test_without_consent_the_original_stays(person: Person, tmp_path: Path, planted: Callable[[Path], Path]) -> None:
     original = planted(tmp_path / "claude.json")
     original.write_text(json.dumps(CLAUDE))
-    done = person.types("credentials", "import", str(original))
+    done = person.types("credentials", "import", str(original), "--yes")
     assert done.code == 0
-    assert f"still there: {original}" in done.err
+    assert f"the login stays in {original} too" in done.err
     assert json.loads(original.read_text()) == CLAUDE
 
 
@@ -148,7 +152,7 @@ def test_a_folder_is_imported_and_what_fails_stays_as_it_was(person: Person, dro
     (person.auth_dir / "kept.json").mkdir()
     odd = person.auth_dir / "notes.json"
     odd.write_text('{"type": "vertex"}')
-    done = person.types("credentials", "import", str(person.auth_dir), "--remove")
+    done = person.types("credentials", "import", str(person.auth_dir), "--yes", "--remove")
     assert done.code == 78
     assert "imported: claude ann@example.com" in done.out
     assert f"sealed already: {person.auth_dir / 'gemini-api-key-work.json'}" in done.err

@@ -137,7 +137,7 @@ def test_thr_38_a_plaintext_file_is_reported_imported_and_then_served(
     dropped.chmod(0o600)
     daemon.says("credential file refused")
     assert f"vaultd credentials import {dropped}" in person.types("status").out
-    assert person.types("credentials", "import", str(dropped), "--remove").code == 0
+    assert person.types("credentials", "import", str(dropped), "--yes", "--remove").code == 0
     listed = person.types("credentials", "list", "--json").json
     assert (listed["data"][0]["state"], listed["refused"]) == ("available", [])
     daemon.stops()

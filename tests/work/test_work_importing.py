@@ -15,7 +15,7 @@ from vaultd.catalog.models import Catalog
 from vaultd.config.model import Config
 from vaultd.errors import Misconfigured
 from vaultd.vault.credential import Credential
-from vaultd.work.importing import read_token_file
+from vaultd.work.importing.cliproxyapi import read_token_file
 
 NOW = dt.datetime(2025, 11, 22, 4, 0, tzinfo=dt.UTC).timestamp()
 

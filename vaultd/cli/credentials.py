@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from vaultd.cli import terminal
 from vaultd.cli.ask import ask
-from vaultd.errors import Misconfigured
+from vaultd.cli.credentials_moving import export, import_
 
-#: What `credentials import` reads: CLIProxyAPI's largest token file has 8 kB, a sealed one of ours ends at 48 KiB.
-_FILE_LIMIT = 64 * 1024
 #: So many models are named where a table has one line for a credential; `credentials show` has them all.
 _NAMED = 2
-#: SEC-53: whoever imports must know what happens to the other program.
-TAKE_OVER = (
-    "Taken over: vaultd renews these logins from now on. Most vendors let a refresh token be used once, so the other "
-    "program is logged out at the next renewal; do not let both use one login."
-)
 
 
 @click.group()
 def credentials() -> None:
-    """List, add, renew, adjust, switch off, remove and import credentials."""
+    """List, add, renew, adjust, switch off, remove, import and export credentials."""
 
 
 @credentials.command("list")
@@ -158,85 +149,8 @@ def remove(ctx: click.Context, credential: str) -> None:
     terminal.out(f"removed: {ask(ctx, 'credentials.remove', {'id': credential})['id']}")
 
 
-@credentials.command("import")
-@click.argument("path", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Only say what would be imported.")
-@click.option("--remove", "and_remove", is_flag=True, help="Remove each plaintext original once it is sealed.")
-@terminal.json_option
-@click.pass_context
-def import_(ctx: click.Context, path: Path, dry_run: bool, and_remove: bool, as_json: bool) -> None:
-    """Seal token files of CLIProxyAPI: PATH is a file, or a folder of them."""
-    originals = _read(path)
-    files = [{"name": str(file), "text": text.decode(errors="replace")} for file, text in originals.items()]
-    if dry_run:
-        _show_import(ask(ctx, "credentials.import", {"files": files, "dry_run": True}), as_json, dry_run=True)
-        return
-    letting_go = and_remove or terminal.confirm("Remove each plaintext original once it is sealed?")
-    with _set_aside(originals if letting_go else ()) as let_go:
-        answer = ask(ctx, "credentials.import", {"files": files})
-        let_go.update(Path(row["name"]) for row in answer["imported"])
-    for row in answer["imported"]:
-        row["original_removed"] = letting_go
-    _show_import(answer, as_json, dry_run=False)
-
-
-def _show_import(answer: Mapping[str, Any], as_json: bool, *, dry_run: bool) -> None:
-    if answer["imported"]:
-        terminal.chat(f"would be {TAKE_OVER[0].lower()}{TAKE_OVER[1:]}" if dry_run else TAKE_OVER)
-    if as_json:
-        terminal.out_json(answer)
-        answer = {"imported": [], "sealed_already": [], "refused": answer["refused"]}
-    for row in answer["imported"]:
-        if dry_run:
-            terminal.out(f"would import: {row['provider']} {row['account']} from {row['name']}")
-            continue
-        terminal.out(f"imported: {row['provider']} {row['account']} -> {row['id']}")
-        if not row["original_removed"]:
-            terminal.chat(f"the plaintext original is still there: {row['name']} (remove it, or import with --remove)")
-    for row in answer["sealed_already"]:
-        terminal.chat(f"sealed already: {row['name']}")
-    for row in answer["refused"]:
-        terminal.chat(f"not imported: {row['reason']}")
-    if answer["refused"]:
-        raise Misconfigured(f"{len(answer['refused'])} of the files could not be imported")
-
-
-@contextmanager
-def _set_aside(originals: Iterable[Path]) -> Iterator[set[Path]]:
-    """Moves the originals out of the way of sealed files of the same name; those added to the set are then removed.
-
-    The others come back, whatever happens meanwhile.
-    """
-    let_go: set[Path] = set()
-    moved: dict[Path, Path] = {}
-    try:
-        for file in originals:
-            moved[file] = file.rename(file.with_name(f"{file.name}.importing"))
-        yield let_go
-    except OSError as error:
-        raise Misconfigured(f"{error.filename}: cannot be removed: {error.strerror}") from error
-    finally:
-        for file, aside in moved.items():
-            if file in let_go:
-                aside.unlink()
-            else:
-                aside.rename(file)
-
-
-def _read(path: Path) -> dict[Path, bytes]:
-    try:
-        files = sorted(file for file in path.glob("*.json") if file.is_file()) if path.is_dir() else [path]
-        return {file: _text_of(file) for file in files}
-    except OSError as error:
-        raise Misconfigured(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _text_of(file: Path) -> bytes:
-    with file.open("rb") as opened:
-        text = opened.read(_FILE_LIMIT + 1)
-    if len(text) > _FILE_LIMIT:
-        raise Misconfigured(f"{file}: is larger than {_FILE_LIMIT // 1024} KiB, so it is no token file")
-    return text
+for _command in (import_, export):
+    credentials.add_command(_command)
 
 
 def show_table(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -102,6 +102,11 @@ def ask_secret(prompt: str, *, or_nothing: bool = False) -> Secret:
     return Secret(value)
 
 
+def ask_line(prompt: str) -> str:
+    """One secret line that may hold spaces: without echo on a terminal, else the first line of stdin."""
+    return getpass.getpass(f"{prompt}: ") if sys.stdin.isatty() else sys.stdin.readline(_SECRET_LIMIT).rstrip("\n")
+
+
 def passphrase_asker() -> Callable[[], str] | None:
     """Asks for the vault's passphrase, where a person is there to be asked."""
     return (lambda: getpass.getpass("Passphrase of the vault: ")) if sys.stdin.isatty() else None

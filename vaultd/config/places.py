@@ -49,7 +49,7 @@ def find(env: Mapping[str, str], config_option: str | None, config: Config | Non
     settings = config or Config()
 
     def place(written: str, default: Path) -> Path:
-        return folder / _expanded(env, written) if written else default
+        return folder / expanded(env, written) if written else default
 
     runtimes = []
     if service := _first(env.get("RUNTIME_DIRECTORY", "")):
@@ -75,7 +75,7 @@ def find(env: Mapping[str, str], config_option: str | None, config: Config | Non
 def _config_file(env: Mapping[str, str], option: str | None) -> Path:
     for named, by in ((option, "--config"), (env.get("VAULTD_CONFIG"), "VAULTD_CONFIG")):
         if named:
-            path = _expanded(env, named).absolute()
+            path = expanded(env, named).absolute()
             if not path.exists():
                 raise Misconfigured(f"{path}: no such file, but {by} names it", code="config-missing")
             return path
@@ -103,7 +103,7 @@ def _home(env: Mapping[str, str]) -> Path:
         ) from error
 
 
-def _expanded(env: Mapping[str, str], written: str) -> Path:
+def expanded(env: Mapping[str, str], written: str) -> Path:
     if written == "~" or written.startswith("~/"):
         return _home(env) / written[2:]
     return Path(written)

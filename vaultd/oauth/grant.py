@@ -41,6 +41,11 @@ def from_renewal(provider: Provider, reply: Reply, old: Tokens, *, now: float) -
     return Grant(tokens, account, warnings)
 
 
+def after_sign_in(provider: Provider, grant: Grant) -> Flow[Grant]:
+    """What the manifest's hooks learn at a sign-in (Google's projects), for a login that was made elsewhere."""
+    return (yield from _run_hooks(provider, login_of(provider).signed_in, grant))
+
+
 def after_renewal(provider: Provider, grant: Grant) -> Flow[Grant]:
     """What the manifest's hooks add to a grant that is saved already (a derived API key)."""
     return (yield from _run_hooks(provider, login_of(provider).renewed, grant))

@@ -147,6 +147,19 @@ class ClientKeys:
             key = ClientKey(value[3:15], alias, Secret(value), created_at=time.time())
             return await self._put(key)
 
+    async def adopt(self, alias: str, value: Secret, *, enabled: bool = True, created_at: float = 0.0) -> ClientKey:
+        """A key that clients have from elsewhere, with a name for it. Where its value is known, what is known stays."""
+        if not _ALIAS.fullmatch(alias) or not 0 < len(value.reveal()) <= _LONGEST:
+            raise Misconfigured("a client key has an alias of 1 to 64 plain characters and a value of at most 1024")
+        async with self._alone():
+            if known := next((key for key in self.list() if key.value == value), None):
+                return known
+            ours = _VALUE.fullmatch(value.reveal())
+            id_ = ours["id"] if ours else self._digest(value.reveal()).hex()[:12]
+            taken = {name for key in self.list() for name in (key.alias, key.id)}
+            alias = alias if alias not in taken else f"{alias[:51]}-{id_}"
+            return await self._put(ClientKey(id_, alias, value, enabled, created_at or time.time()))
+
     async def enable(self, ref: str) -> ClientKey:
         return await self._change(ref, lambda key: replace(key, enabled=True))
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from vaultd.house import House
-from vaultd.verbs import credentials, doctor, explain, keys, models, status, token
+from vaultd.verbs import credentials, doctor, explain, keys, models, moving, status, token
 
 Verb = Callable[[House, Mapping[str, Any]], Awaitable[Any]]
 
@@ -27,7 +27,9 @@ VERBS: Final[dict[str, Verb]] = {
     "credentials.enable": credentials.enable,
     "credentials.disable": credentials.disable,
     "credentials.remove": credentials.remove,
-    "credentials.import": credentials.import_,
+    "credentials.import.plan": moving.plan_import,
+    "credentials.import": moving.import_,
+    "credentials.export": moving.export,
     "keys.list": keys.list_,
     "keys.create": keys.create,
     "keys.get": keys.get,
@@ -54,6 +56,7 @@ AUDITED: Final[frozenset[str]] = frozenset(
         "credentials.disable",
         "credentials.remove",
         "credentials.import",
+        "credentials.export",
         "keys.create",
         "keys.get",
         "keys.enable",

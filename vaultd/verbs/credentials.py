@@ -22,7 +22,6 @@ from vaultd.vault.credential import Credential, Settings
 from vaultd.verbs.arguments import flag, number, secret, text, texts
 from vaultd.work.drive import drive, unattended
 from vaultd.work.health import keys
-from vaultd.work.importing import read_token_file
 from vaultd.work.pending_sign_ins import LONGEST_LABEL
 
 #: Farther than anybody ranks credentials by hand, and safely inside every integer.
@@ -147,29 +146,6 @@ async def logout(house: House, args: Mapping[str, Any]) -> Any:
             await _perform(house, credential, revoke(provider, tokens, stamp=house.clock.now))
         await lease.remove()
     return {"id": credential.id, "removed": True, "revoked": at_vendor}
-
-
-async def import_(house: House, args: Mapping[str, Any]) -> Any:
-    """Token files of CLIProxyAPI, as `{"files": [{"name", "text"}], "dry_run"}`: sealed, then written."""
-    files = args.get("files")
-    if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
-        raise Misconfigured("files: a list of {name, text} is expected")
-    done: dict[str, list[dict[str, str]]] = {"imported": [], "sealed_already": [], "refused": []}
-    for file in files:
-        name, content = text(file, "name"), text(file, "text", "")
-        try:
-            credential = read_token_file(content, name, house.catalog, now=house.clock.now())
-        except Misconfigured as error:
-            done["refused"].append({"name": name, "reason": str(error)})
-            continue
-        if credential is None:
-            done["sealed_already"].append({"name": name})
-            continue
-        row = {"name": name, "provider": credential.provider, "account": _account(credential)}
-        if not flag(args, "dry_run"):
-            row["id"] = (await house.owner.settle(credential)).id
-        done["imported"].append(row)
-    return done
 
 
 def refused(house: House) -> list[dict[str, str]]:

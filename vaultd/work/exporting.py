@@ -1,5 +1,5 @@
-"""A login as CLIProxyAPI writes it (November 2025): what `importing` reads, the other way round. For whoever moves one
-there; it is a secret from the first byte to the last.
+"""A login as CLIProxyAPI writes it (November 2025): what `importing.cliproxyapi` reads, the other way round. For
+whoever moves one there; it is a secret from the first byte to the last, and leaves sealed to a key of theirs (THR-19).
 """
 
 from __future__ import annotations
@@ -7,13 +7,21 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, Final
 
+import msgspec
+
 from vaultd.catalog.manifest import Provider
 from vaultd.errors import Misconfigured
 from vaultd.secret import Secret
 from vaultd.vault.credential import Credential
+from vaultd.vault.recipient import Recipient
 
 #: The logins that CLIProxyAPI has a file for.
 _KINDS: Final = frozenset({"claude", "codex", "gemini", "iflow", "qwen"})
+
+
+def sealed_file(credential: Credential, provider: Provider, recipient: Recipient) -> dict[str, str]:
+    """The one way out: as a JWE. Raises Misconfigured as `token_file` does."""
+    return recipient.seal(msgspec.json.encode(token_file(credential, provider)), typ="vaultd-export+jwe")
 
 
 def token_file(credential: Credential, provider: Provider) -> dict[str, Any]:

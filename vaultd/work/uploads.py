@@ -25,7 +25,7 @@ from vaultd.vault.envelope import bound_name
 from vaultd.vault.keyring import Keyring
 from vaultd.vault.look import credential_in
 from vaultd.vault.owner import Owner
-from vaultd.work.importing import read_token_file
+from vaultd.work.importing.cliproxyapi import read_token_file
 
 #: CLIProxyAPI's largest token file has 8 kB, a sealed one of ours ends at 48 KiB (THR-18).
 FILE_LIMIT: Final = 64 * 1024

@@ -25,7 +25,7 @@ from vaultd.vault.recipient import Recipient
 from vaultd.verbs import credentials as verbs
 from vaultd.wire.refusal import Refusal
 from vaultd.work import uploads
-from vaultd.work.exporting import token_file
+from vaultd.work.exporting import sealed_file
 
 _log = logging.getLogger("vaultd.server")
 
@@ -269,8 +269,7 @@ async def export(call: Call) -> Jwe:
     """Told to the log beside the audit line: which login left, and to whose key."""
     recipient = Recipient(call.body.recipient)
     credential = _named(call, _checked(call.body.name))
-    plain = msgspec.json.encode(token_file(credential, call.house.catalog.provider(credential.provider)))
-    sealed = recipient.seal(plain, typ="vaultd-export+jwe")
+    sealed = sealed_file(credential, call.house.catalog.provider(credential.provider), recipient)
     call.changed.extend([credential.id, recipient.thumbprint])
     _log.warning("a login was handed out, sealed to a recipient", extra={"credential": credential.id})
     return Jwe(**sealed)

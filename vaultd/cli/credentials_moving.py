@@ -1,0 +1,223 @@
+"""`vaultd credentials import` and `export`: logins that come from another program, and leave for one.
+
+The files are read here, by the person who may read them; what becomes of them the verb decides. Nothing is done without
+`--yes`, and no file of another program is touched without `--remove`: then the login in it goes, once it is sealed
+here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from vaultd.cli import terminal
+from vaultd.cli.ask import ask, call_of
+from vaultd.cli.files import public_key, write_new
+from vaultd.errors import Misconfigured
+
+#: As `work.importing.formats` has them; named here so that `--help` need not load the readers.
+FORMATS: Final = ("cliproxyapi", "codex", "claude-code", "gemini-cli", "qwen-code", "iflow", "codex-lb")
+#: What an import leaves nothing more to do for: the file's login is here, or a newer one of the same account.
+_SETTLED: Final = frozenset({"new", "replace", "here", "older"})
+
+
+@click.command("import")
+@click.argument("path", type=click.Path(path_type=Path), required=False)
+@click.option("--from", "format_", type=click.Choice(FORMATS), help="Whose it is; without PATH: where it keeps it.")
+@click.option("--label", default="", help="A name for an account of which the file names nobody (Qwen, iFlow).")
+@click.option("--yes", is_flag=True, help="Do it. Without, it is only said what would be done.")
+@click.option("--remove", is_flag=True, help="Take each login out of its file once it is sealed here.")
+@terminal.json_option
+@click.pass_context
+def import_(
+    ctx: click.Context, path: Path | None, format_: str | None, label: str, yes: bool, remove: bool, as_json: bool
+) -> None:
+    """Take over logins of other programs: CLIProxyAPI's folder or config.yaml, and the credential files of Codex,
+    Claude Code, Gemini CLI, Qwen Code, iFlow CLI and codex-lb. PATH is a file, or a folder of them."""
+    from vaultd.work.importing import places  # noqa: PLC0415 - start-up time
+
+    if path is None and format_ is None:
+        raise click.UsageError("name a file or a folder, or whose login it is: --from codex", ctx)
+    start = path or places.default(str(format_), call_of(ctx).env)
+    files = _files(start, format_ or "", follow=call_of(ctx).env)
+    args: dict[str, Any] = {"files": list(files.values()), "format": format_ or "", "label": label}
+    if any('"codex-lb-account-bundle"' in file["text"] for file in files.values()):
+        args["passphrase"] = terminal.ask_line("Passphrase of the codex-lb bundle")
+    if not yes:
+        _show(ask(ctx, "credentials.import.plan", args), as_json, remove=remove)
+        return
+    # Only what will be let go is moved: the folder may be the vault's own, with sealed files that are in use.
+    going = _done_with(ask(ctx, "credentials.import.plan", args)) if remove else set()
+    with _set_aside(going) as let_go:
+        answer = ask(ctx, "credentials.import", args)
+        let_go.update(_done_with(answer))
+    _show(answer, as_json, remove=remove)
+
+
+def _files(start: Path, format_: str, follow: Mapping[str, str]) -> dict[Path, dict[str, Any]]:
+    """Each file with what lies beside it. A configuration leads to the folder of token files that it names."""
+    from vaultd.config.load import parse  # noqa: PLC0415 - start-up time
+    from vaultd.config.places import expanded  # noqa: PLC0415
+    from vaultd.work.importing import cliproxyapi_config, places  # noqa: PLC0415
+
+    try:
+        paths = places.listed(start)
+    except OSError as error:
+        raise Misconfigured(f"{start}: cannot be read: {error.strerror}") from error
+    found: dict[Path, dict[str, Any]] = {}
+    for path in paths:
+        text = places.text_of(path, format_)
+        found[path] = {"name": str(path), "text": text, "beside": places.companions(path)}
+        if not cliproxyapi_config.is_config(path.name):
+            continue
+        named = parse(text, str(path), []).auth_dir
+        folder = path.parent / expanded(follow, named) if named else None
+        if folder is not None and folder.is_dir() and folder != start:
+            tokens = [file for file in places.listed(folder) if file.suffix == ".json"]
+            found |= {file: {"name": str(file), "text": places.text_of(file), "beside": {}} for file in tokens}
+    return found
+
+
+def _show(answer: Mapping[str, Any], as_json: bool, *, remove: bool) -> None:
+    acted = answer["acted"]
+    for warning in answer["warnings"]:
+        terminal.chat(f"take-over: {warning['taken']} Instead of {warning['client']}'s own login: {warning['instead']}")
+    if as_json:
+        terminal.out_json({**answer, "removed": sorted(map(str, _done_with(answer))) if acted and remove else []})
+    else:
+        for row in answer["logins"]:
+            terminal.out(_login_line(row, acted=acted))
+            for line in _more(row):
+                terminal.chat(line)
+        for row in answer["client_keys"]:
+            words = "is here already" if row["does"] == "here" else ("imported" if acted else "would be imported")
+            terminal.out(f"client key {row['alias']} from {row['name']}: {words}")
+    for row in answer["sealed_already"]:
+        terminal.chat(f"sealed already: {row['name']}")
+    for row in answer["stays"]:
+        stays = f" ({', '.join(row['keys'])})" if row["keys"] else ""
+        terminal.chat(
+            f"the rest of {row['name']}{stays} starts vaultd as it is: put it at {row['config']}, without the keys that"
+            " are sealed now"
+        )
+    for row in answer["refused"]:
+        terminal.chat(f"not imported: {row['reason']}")
+    files = sorted({row["name"] for row in answer["logins"] if row["does"] in _SETTLED})
+    _what_of_the_files(files, acted=acted, remove=remove)
+    if answer["refused"]:
+        raise Misconfigured(f"{len(answer['refused'])} of the files could not be imported")
+
+
+def _login_line(row: Mapping[str, Any], *, acted: bool) -> str:
+    what = f"{row['provider']} {row['account']}"
+    if row["does"] in {"here", "older"}:
+        return f"nothing to do: {what} from {row['name']} {row['says']} ({row['id']})"
+    words = f"{'imported' if acted else 'would import'}: {what} from {row['name']} -> {row['id']}"
+    return f"{words}, {row['says']}" if row["says"] else words
+
+
+def _more(row: Mapping[str, Any]) -> Iterator[str]:
+    if row["does"] in {"here", "older"}:
+        return
+    if row["renewed_at_first_use"]:
+        yield f"{row['id']}: its token expired at {row['expires_at']} and is renewed at its first use"
+    if row["named_by_label"] and row["kind"] == "oauth":
+        yield f"{row['id']}: the file names nobody; another account of {row['provider']} needs a --label of its own"
+    if row["note"]:
+        yield f"{row['id']}: {row['note']}"
+
+
+def _what_of_the_files(files: list[str], *, acted: bool, remove: bool) -> None:
+    for file in files:
+        if file.endswith((".yaml", ".yml")):
+            continue
+        if not remove:
+            tail = "" if acted else " (with --remove it goes)"
+            terminal.chat(f"the login stays in {file} too{tail}; a second program that renews it ends it for both")
+        elif not acted:
+            terminal.chat(f"would be taken out of {file} once it is sealed here")
+    if not acted:
+        terminal.chat("nothing was changed; --yes does it")
+
+
+def _done_with(answer: Mapping[str, Any]) -> set[Path]:
+    """Files of which every login is here: nothing else is let go."""
+    left = {row["name"] for row in answer["refused"]}
+    done = {row["name"] for row in answer["logins"] if row["does"] in _SETTLED and row["format"] != "sealed"}
+    return {Path(name) for name in done - left if not name.endswith((".yaml", ".yml"))}
+
+
+@contextmanager
+def _set_aside(originals: Iterable[Path]) -> Iterator[set[Path]]:
+    """Moves the originals out of the way of sealed files of the same name; out of those added to the set the login is
+    then taken. The others come back, whatever happens meanwhile."""
+    let_go: set[Path] = set()
+    moved: dict[Path, Path] = {}
+    try:
+        for file in originals:
+            moved[file] = file.rename(file.with_name(f"{file.name}.importing"))
+        yield let_go
+    except OSError as error:
+        raise Misconfigured(f"{error.filename}: cannot be removed: {error.strerror}") from error
+    finally:
+        for file, aside in moved.items():
+            if file in let_go:
+                _without_login(file, aside)
+            else:
+                aside.rename(file)
+
+
+def _without_login(file: Path, aside: Path) -> None:
+    """What else the program keeps in the file (Claude Code: logins of MCP servers) comes back, in a file as shut."""
+    from vaultd.work.importing.formats import FORMATS as KNOWN  # noqa: PLC0415 - start-up time
+    from vaultd.work.importing.formats import recognised  # noqa: PLC0415
+
+    held = json.loads(aside.read_bytes())
+    try:
+        login = KNOWN[recognised(held, str(file))].login
+    except Misconfigured:  # its format was named by the person
+        login = ()
+    rest = {name: value for name, value in held.items() if name not in login} if login else {}
+    if rest:
+        write_new(file, json.dumps(rest, indent=2).encode(), mode=aside.stat().st_mode & 0o777)
+    aside.unlink()
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@click.command()
+@click.argument("credential", nargs=-1, required=True)
+@click.option(
+    "--to", required=True, metavar="KEY.jwk", type=click.Path(path_type=Path), help="The receiver's public key."
+)
+@click.option(
+    "--out", required=True, metavar="FILE", type=click.Path(path_type=Path), help="A new file, one JWE a line."
+)
+@terminal.json_option
+@click.pass_context
+def export(ctx: click.Context, credential: tuple[str, ...], to: Path, out: Path, as_json: bool) -> None:
+    """Hand logins on as CLIProxyAPI's files, each sealed to the receiver's public key (JWE, RFC 7516).
+
+    The login is the receiver's then: vaultd goes on renewing its own copy until you switch it off."""
+    answer = ask(ctx, "credentials.export", {"ids": list(credential), "recipient": public_key(to)})
+    lines = [json.dumps(row["jwe"], separators=(",", ":")) for row in answer["data"]]
+    write_new(out, "".join(f"{line}\n" for line in lines).encode())
+    if as_json:
+        told = [{"id": row["id"], "file": row["file"]} for row in answer["data"]]
+        terminal.out_json({"recipient": answer["recipient"], "out": str(out), "data": told})
+    else:
+        for row in answer["data"]:
+            terminal.out(f"exported: {row['id']} as {row['file']}, sealed for {answer['recipient']}")
+    for row in answer["data"]:
+        terminal.chat(f"two programs must not renew one login: vaultd credentials disable {row['id']}, or remove it")
+    sys.stdout.flush()
