@@ -323,7 +323,7 @@ async def build(
         lambda: house.catalog,
         renew_,
         clock,
-        on_outcome=lambda _id, provider, outcome: metrics.renewal(provider, outcome),
+        on_outcome=lambda told: metrics.renewal(told.provider, told.outcome, told.seconds),
     )
     pool = Pool(renewer.failing)
     house = House(

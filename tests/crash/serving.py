@@ -49,6 +49,7 @@ class Forked:
     """A keeper that is the template's child and nobody else's."""
 
     def __init__(self, pid: int) -> None:
+        self.pid = pid
         self._fd = os.pidfd_open(pid)
 
     def poll(self) -> int | None:

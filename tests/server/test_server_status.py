@@ -73,10 +73,13 @@ async def test_the_numbers_hold_no_address_of_a_person(serve: Serve) -> None:
     async with here.house.owner.leased(LOGIN.id) as lease:
         await lease.put(LOGIN)
     await here.get("/v1/models")
+    await here.get("/healthz")
     heard = await here.get("/metrics")
     text = heard.body.decode()
+    assert 'vaultd_requests_total{format="",provider="",route="health",status="200"} 1.0' in text
     assert heard.headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert 'vaultd_requests_total{format="openai-chat",provider="",status="200"} 1.0' in text
+    assert 'vaultd_requests_total{format="openai-chat",provider="",route="models",status="200"} 1.0' in text
+    assert 'route="metrics"' not in text, "it has not ended"
     assert 'vaultd_credentials{provider="codex",state="available"} 1.0' in text
     assert "vaultd_token_expiry_seconds{" in text
     assert "vaultd_active_requests 1.0" in text

@@ -104,7 +104,7 @@ class Desk:
             self.renew,
             self.clock,
             chance=lambda: self.chance,
-            on_outcome=lambda id, _provider, outcome: self.outcomes.put_nowait((id, outcome)),  # noqa: A006
+            on_outcome=lambda told: self.outcomes.put_nowait((told.credential, told.outcome)),
         )
 
     async def renew(self, order: Order) -> Renewal:

@@ -32,7 +32,7 @@ def puts(path: str, value: object) -> Edit:
 
 
 def reloads(house: House, outcome: str = "taken") -> float:
-    return float(house.metrics._reloads.labels(outcome)._value.get())
+    return house.metrics.counted("vaultd_config_reloads_total", outcome)
 
 
 class File:

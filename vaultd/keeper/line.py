@@ -34,6 +34,9 @@ Outcome = Renewal | VaultdError
 class Process(Protocol):
     """What of a `subprocess.Popen` is needed of a keeper's."""
 
+    @property
+    def pid(self) -> int: ...
+
     def poll(self) -> int | None: ...
 
     def kill(self) -> None: ...

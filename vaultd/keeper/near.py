@@ -72,6 +72,11 @@ class Keeper:
             return self._failed
         return "nothing is renewed, for its keeper hangs: it was asked to renew and does not answer"
 
+    @property
+    def pid(self) -> int | None:
+        """None where none runs: it starts with the first renewal."""
+        return self._line.process.pid if self._line is not None and self._line.open else None
+
     async def __call__(self, order: Order) -> Renewal:
         async with self._gates[order.provider.id]:
             await self._owner.share(order.id)

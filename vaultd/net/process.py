@@ -10,6 +10,7 @@ import ctypes
 import os
 import resource
 import sys
+from pathlib import Path
 
 #: prctl(2), linux/prctl.h.
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE, _PR_SET_NAME = 3, 4, 15
@@ -27,6 +28,19 @@ def is_hardened() -> bool:
     if sys.platform == "linux" and ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) != 0:
         return False
     return resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
+
+
+def resident(pid: int | None) -> int | None:
+    """Bytes that process holds in memory; None where there is none, 0 where nobody tells (`/proc` is Linux's)."""
+    if pid is None:
+        return None
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
+    except FileNotFoundError:
+        return 0 if sys.platform != "linux" else None
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * resource.getpagesize()
 
 
 def name_process(name: str) -> None:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from typing import Final
 
 #: Short enough to see a second's blocking, long enough to cost nothing.
 BEAT_SECONDS: Final = 1.0
+#: So many beats are remembered: whoever scrapes each minute, the usual pace, misses none, and however many scrape, each
+#: sees the same.
+REMEMBERED: Final = 60
 
 
 class Pulse:
@@ -19,7 +23,7 @@ class Pulse:
 
     def __init__(self) -> None:
         self._measured = 0.0
-        self._worst = 0.0
+        self._last: deque[float] = deque(maxlen=REMEMBERED)
         self._due: float | None = None
 
     async def forever(self) -> None:
@@ -27,7 +31,7 @@ class Pulse:
             self._due = time.monotonic() + BEAT_SECONDS
             await asyncio.sleep(BEAT_SECONDS)
             self._measured = max(0.0, time.monotonic() - self._due)
-            self._worst = max(self._worst, self._measured)
+            self._last.append(self._measured)
 
     @property
     def lag(self) -> float:
@@ -36,6 +40,5 @@ class Pulse:
         return max(self._measured, overdue)
 
     def worst(self) -> float:
-        """The latest beat since this was last asked."""
-        worst, self._worst = max(self._worst, self.lag), 0.0
-        return worst
+        """The latest of the last minute's beats."""
+        return max(self.lag, *self._last, 0.0)

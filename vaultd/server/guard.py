@@ -23,6 +23,7 @@ from vaultd.house import House
 from vaultd.server.slow import LIMITS, Limits, body_deadline
 from vaultd.wire.formats import FORMATS
 from vaultd.wire.refusal import Refusal
+from vaultd.work.metrics.series import Route
 from vaultd.work.story import CLIENT_GONE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -43,9 +44,19 @@ _WILDCARD: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 -- compared wi
 _FORWARDING: Final = ("Forwarded", "X-Real-IP")
 
 
-def guarded(house: House, shape: FormatName | Shape, admit: Rule, handler: Handler, limits: Limits = LIMITS) -> Handler:
-    """`handler` behind `admit`: refusals answered in the format that `shape` names, counted, timed, drained."""
+def guarded(
+    house: House,
+    shape: FormatName | Shape,
+    admit: Rule,
+    handler: Handler,
+    limits: Limits = LIMITS,
+    route: Route = "relay",
+) -> Handler:
+    """`handler` behind `admit`: refusals answered in the format that `shape` names, counted, timed, drained. `route`:
+    what it is counted as."""
     metrics, now = house.metrics, time.monotonic
+    counted = route not in {"health", "metrics"}
+    fixed = metrics.lane(route, shape if counted else "") if isinstance(shape, str) else None
 
     async def answered(request: web.Request, fmt: FormatName) -> web.StreamResponse:
         try:
@@ -54,6 +65,7 @@ def guarded(house: House, shape: FormatName | Shape, admit: Rule, handler: Handl
             admit(house, request)
             return await handler(request)
         except Refusal as refusal:
+            metrics.refused(refusal.kind)
             return answer(refusal, fmt)
         except VaultdError as error:
             return answer(Refusal(502, "upstream", str(error)), fmt)
@@ -71,7 +83,7 @@ def guarded(house: House, shape: FormatName | Shape, admit: Rule, handler: Handl
             if deadline is not None:
                 deadline.cancel()
             if SOCKET not in request:
-                metrics.ended(fmt, request.get(PROVIDER, ""), status, now() - began)
+                (fixed or metrics.lane(route, fmt)).ended(request.get(PROVIDER, ""), status, now() - began)
 
     return handle
 

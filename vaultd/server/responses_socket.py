@@ -112,6 +112,10 @@ class Sockets:
             self._open.discard(socket)
             self.memory.forget(socket.number)
 
+    @property
+    def open(self) -> int:
+        return len(self._open)
+
     async def _end(self) -> None:
         """What is in work ends by itself or by the relay's hand; whoever asks for nothing is told to go."""
         await self.house.draining.wait()
@@ -138,7 +142,7 @@ class _Socket:
             raise Refusal(400, "bad-request", "the websocket handshake is not sound (RFC 6455 §4.1)")
         await self._ws.prepare(self._request)
         self._request[SOCKET] = True
-        self._house.metrics.ended("openai-responses", "", 101, time.monotonic() - began)
+        self._house.metrics.lane("socket", "openai-responses").ended("", 101, time.monotonic() - began)
         answering = self._sockets.tasks.start("answer on a socket", self._answer())
         try:
             await self._read()
@@ -225,12 +229,14 @@ class _Socket:
                 await self._serve(create, story)
         except Refusal as refusal:
             story.status = refusal.status
+            metrics.refused(refusal.kind)
             await self._say(grammar.refused(refusal, lane))
         except VaultdError as error:
             story.status = 502
             await self._say(grammar.refused(Refusal(502, "upstream", str(error)), lane))
         finally:
-            metrics.ended("openai-responses", story.provider, story.status or CLIENT_GONE, time.monotonic() - began)
+            counted = metrics.lane("relay", "openai-responses")
+            counted.ended(story.provider, story.status or CLIENT_GONE, time.monotonic() - began)
 
     async def _serve(self, create: Create, story: Story) -> None:
         memory = self._sockets.memory

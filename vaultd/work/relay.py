@@ -117,6 +117,7 @@ class Relay:
                 await silence.comment
             if not client.opened:
                 raise
+            self._house.metrics.refused(refusal.kind)
             await client.end(FORMATS[ask.format].error_event(refusal))
             return None
         except ConnectionError:  # in the middle of a write
@@ -129,11 +130,17 @@ class Relay:
             if silence is not None:
                 silence.stop()
                 self._streams.discard(silence)
+                self._house.metrics.streamed(story, silence.gap)
             story.ended = time.monotonic()
             self._house.live.end(story)
             if ask.action != "count":
                 self._house.usage.enter(story)
             _tell(story)
+
+    @property
+    def silences(self) -> list[float]:
+        """Of each stream under way, for how many seconds its vendor has said nothing."""
+        return [silence.seconds for silence in self._streams]
 
     async def close(self) -> None:
         """For a relay that ends before its house does."""
@@ -152,7 +159,7 @@ class Relay:
         await self._house.draining.wait()
         await self._house.clock.sleep(GRACE)
         for silence in self._streams:
-            silence.break_off("vaultd is stopping: ask again in a moment")
+            silence.break_off("vaultd is stopping: ask again in a moment", "stopping")
 
     async def _rounds(self, ask: Ask, client: Client, story: Story, silence: Silence | None) -> Whole | None:
         """Candidate by candidate, round by round, until one answers or the request itself is at fault."""
@@ -165,7 +172,7 @@ class Relay:
         while True:
             for candidate in plan.candidates:
                 story.provider, story.credential = candidate.provider.id, candidate.credential.id
-                story.model = candidate.model.id
+                story.model, story.tried = candidate.model.id, time.monotonic()
                 with plan.hold(candidate):
                     result = await self._attempts.make(candidate, ask, understanding)
                     if result is None:
@@ -184,7 +191,8 @@ class Relay:
                     self._house.metrics.attempt(candidate.provider.id, outcome.status)
                     if not isinstance(told, Failed):
                         return told
-                    story.vain.append(Vain(story.provider, story.credential, story.model, outcome.status))
+                    tried = (story.provider, story.credential, story.model)
+                    story.vain.append(Vain(*tried, outcome.status, story.tried, time.monotonic()))
                     if not outcome.passes_on:
                         return _last_word(told.last_word, story, client)
                     if last is None or last.unable or last_word(outcome) >= last_word(last.outcome):
@@ -218,7 +226,7 @@ class Relay:
                 client.begun()
             broken = await streamed(ready, face, client, silence, idle, story)
             if broken is not None:
-                story.status = broken.status
+                story.status, story.broken = broken.status, (silence and silence.broke) or "vendor"
             return None
         except Refusal as refusal:
             if client.opened:
@@ -250,7 +258,7 @@ class Relay:
             client.begun()
             broken = await telling.stream(told, client, silence)
             if broken is not None:
-                story.status = broken.status
+                story.status, story.broken = broken.status, silence.broke or "vendor"
             return None
         finally:
             story.usage = telling.usage

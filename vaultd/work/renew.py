@@ -12,7 +12,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from vaultd.catalog.manifest import Provider
 from vaultd.catalog.models import Catalog
@@ -32,6 +32,16 @@ from vaultd.work.tasks import Tasks
 _log = logging.getLogger("vaultd.renew")
 
 Outcome = Literal["renewed", "failed", "dead"]
+
+
+class Told(NamedTuple):
+    """How one renewal ended, for whoever counts."""
+
+    credential: str
+    provider: str
+    outcome: Outcome
+    seconds: float
+
 
 #: The loop sleeps until something is due, but looks at both clocks this often: nothing wakes a process when the wall
 #: clock is set, and asyncio's own timer stands still in suspend.
@@ -53,7 +63,7 @@ class Renewer:
         clock: Clock,
         *,
         chance: Callable[[], float] = random.random,
-        on_outcome: Callable[[str, str, Outcome], None] = lambda _id, _provider, _outcome: None,
+        on_outcome: Callable[[Told], None] = lambda _told: None,
     ) -> None:
         self._owner = owner
         self._catalog = catalog
@@ -69,6 +79,8 @@ class Renewer:
         self._tasks = Tasks()
         #: An expected failure is a value here: whoever waits raises it, and with nobody waiting it is only logged.
         self._flights: dict[str, asyncio.Task[Credential | VaultdError]] = {}
+        #: When each of them began, on the boot clock.
+        self._began: dict[str, float] = {}
         self._wake = asyncio.Event()
         self._seen = (clock.now(), clock.boot())
         #: What the agenda was made from, and whose turn is to be worked out again all the same.
@@ -116,6 +128,15 @@ class Renewer:
                 found[credential.id] = standing.reason
             elif standing.life and boot >= standing.life.ends and (held := self._held(standing)):
                 found[credential.id] = held[0]
+        return found
+
+    def due(self) -> dict[str, float]:
+        """In how many seconds the loop may renew each login, by id; less than 0 where it waits for its vendor."""
+        boot, found = self._clock.boot(), {}
+        for id, credential in self._planned.items():  # noqa: A001
+            turn = self._turn(credential, unsettled=id in self._unsettled)
+            if turn is not None:
+                found[id] = turn.when - boot
         return found
 
     def vendors(self) -> Mapping[str, Circuit]:
@@ -299,6 +320,7 @@ class Renewer:
 
     async def _fly(self, seen: Credential, rejected: Secret | None) -> Credential | VaultdError:
         """One renewal, noted and told whatever becomes of it."""
+        self._began[seen.id] = self._clock.boot()
         try:
             renewal = await self._renew(self._order(seen, rejected))
         except VaultdError as error:
@@ -311,7 +333,7 @@ class Renewer:
             self._succeeded(renewal, rejected)
             return renewal.credential
         finally:
-            del self._flights[seen.id]
+            del self._flights[seen.id], self._began[seen.id]
             self._touched.add(seen.id)
             self.wake()
 
@@ -331,7 +353,7 @@ class Renewer:
             _log.warning("the vendor's token endpoint works again", extra={"provider": vendor})
         told = {"generation": credential.generation, "expires_in": round(credential.tokens.lifetime)}
         _log.info("renewed", extra={"credential": credential.id, "provider": vendor, **told})
-        self._on_outcome(credential.id, vendor, "renewed")
+        self._tell(credential, "renewed")
 
     def _failed(self, credential: Credential, error: VaultdError) -> None:
         boot, vendor, reason = self._clock.boot(), credential.provider, str(error)
@@ -347,7 +369,11 @@ class Renewer:
         dead = isinstance(error, SignInRequired)
         told = {"credential": credential.id, "provider": vendor, "reason": reason}
         _log.warning("renewal failed", extra=told if dead else {**told, "after": round(pause, 1)})
-        self._on_outcome(credential.id, vendor, "dead" if dead else "failed")
+        self._tell(credential, "dead" if dead else "failed")
+
+    def _tell(self, credential: Credential, outcome: Outcome) -> None:
+        took = self._clock.boot() - self._began[credential.id]
+        self._on_outcome(Told(credential.id, credential.provider, outcome, took))
 
     def _trip(self, credential: Credential, reason: str, asked: float | None, chance: float) -> None:
         boot, vendor = self._clock.boot(), credential.provider

@@ -11,7 +11,12 @@ from typing import Protocol
 from vaultd.config.model import Streaming
 from vaultd.errors import TryLater
 from vaultd.net.upstream import Answer
+from vaultd.work.story import Broken
 from vaultd.work.tasks import Tasks
+
+#: From how many seconds of silence on it is looked at, then at twice that and so on: no network pauses so long, and a
+#: look a second costs a stream that flows a thousandth of what its events do.
+_FIRST_LOOK = 1.0
 
 
 class Listener(Protocol):
@@ -30,13 +35,16 @@ class Silence:
         "_keepalive",
         "_limits",
         "_listener",
+        "_look_at",
         "_loop",
         "_sent",
         "_stopped",
         "_task",
         "_tasks",
         "_timer",
+        "broke",
         "comment",
+        "gap",
         "heard",
         "writing",
     )
@@ -47,6 +55,12 @@ class Silence:
         self._answer: Answer | None = None
         self._task = asyncio.current_task(self._loop)
         self._stopped = ""
+        self._look_at = _FIRST_LOOK
+        #: The longest that the vendor was silent in the stream. Looked at after 1, 2, 4 … seconds, so it is known to
+        #: lie between two of these, and their middle stands for it. A shorter one than is known may go unseen.
+        self.gap = _FIRST_LOOK / 2
+        #: Why it was broken off from here.
+        self.broke: Broken = ""
         self._keepalive = limits.keepalive_seconds
         #: When the vendor was last heard, when a comment was last sent, both on the loop's clock.
         self.heard = self._sent = self._loop.time()
@@ -80,8 +94,14 @@ class Silence:
         if self.comment is not None:
             await self.comment
 
-    def break_off(self, reason: str) -> None:
+    @property
+    def seconds(self) -> float:
+        """For how long the vendor has said nothing."""
+        return self._loop.time() - self.heard
+
+    def break_off(self, reason: str, why: Broken) -> None:
         """Ends the vendor's part: what waits for it hears `reason`; before its first event that is the whole task."""
+        self.broke = why
         if self._answer is not None:
             self._answer.break_off(TryLater(reason))
         elif self._task is not None:
@@ -96,13 +116,22 @@ class Silence:
 
     def _arm(self) -> None:
         """A timer that comes too early looks and arms anew; that is cheaper than to move it for every stream."""
-        due = [self.heard + self._limits.idle_seconds] if self._answer is not None else []
+        due = [self.heard + self._look_at]
+        if self._answer is not None:
+            due.append(self.heard + self._limits.idle_seconds)
         if self._keepalive:
             due.append(max(self.heard, self._sent) + self._keepalive)
-        if not due or (self._timer is not None and self._timer.when() <= min(due)):
+        if self._timer is not None and self._timer.when() <= min(due):
             return
         self.stop()
         self._timer = self._loop.call_at(min(due), self._look)
+
+    def _measure(self, silent: float) -> None:
+        self._look_at = _FIRST_LOOK
+        while self._look_at <= silent:
+            if self._answer is not None:
+                self.gap = max(self.gap, self._look_at * 1.5)
+            self._look_at *= 2
 
     def _look(self) -> None:
         self._timer = None
@@ -110,8 +139,9 @@ class Silence:
         if self.writing:
             self.heard = now
         elif self._answer is not None and now >= self.heard + self._limits.idle_seconds:
-            self.break_off(f"{self._answer.host} fell silent in the middle of its answer")
+            self.break_off(f"{self._answer.host} fell silent in the middle of its answer", "silent")
             return
+        self._measure(now - self.heard)
         if self._keepalive and now - max(self.heard, self._sent) >= self._keepalive:
             self._sent = now
             if self.comment is None or self.comment.done():

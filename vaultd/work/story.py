@@ -6,7 +6,7 @@ Made by the server, filled in by the relay, read by everybody else. No body, no 
 from __future__ import annotations
 
 import time
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -16,13 +16,20 @@ from vaultd.wire.usage import Usage
 CLIENT_GONE: Final = 499
 
 
+#: Why a stream did not end whole: its vendor fell silent, or failed in it; the client hung up; vaultd stopped.
+Broken = Literal["", "silent", "vendor", "client", "stopping"]
+
+
 class Vain(NamedTuple):
-    """A try that failed: whose, for which of the vendor's models, and the vendor's status (0: no answer)."""
+    """A try that failed: whose, for which of the vendor's models, and the vendor's status (0: no answer). `began` and
+    `ended` are `time.monotonic()`."""
 
     provider: str
     credential: str
     model: str
     status: int
+    began: float = 0.0
+    ended: float = 0.0
 
 
 class Story(msgspec.Struct):
@@ -51,7 +58,10 @@ class Story(msgspec.Struct):
     vain: list[Vain] = []
     at: float = msgspec.field(default_factory=time.time)
     began: float = msgspec.field(default_factory=time.monotonic)
+    #: When the last try began, the one that served or the last that failed; 0 where nobody was asked.
+    tried: float = 0.0
     #: When the vendor's first output was here; 0 where none came.
     first: float = 0.0
+    broken: Broken = ""
     #: 0 while it is under way.
     ended: float = 0.0
