@@ -61,7 +61,7 @@ def test_every_source_gives_the_same_key(key_file: Path, tmp_path: Path) -> None
         find(key_file, env),
     ):
         assert found.key.raw_value == RAW
-    assert find(key_file, env).source == "the systemd credential vaultd-root"
+    assert find(key_file, env).source == f"the credential {credential}"
     assert "key file" in find(tmp_path / "none" / "root.key", {"VAULTD_ROOT_KEY": TEXT}).warning
 
 

@@ -1,6 +1,6 @@
 """Where the root key comes from. It opens the keyring and nothing else.
 
-    1  $CREDENTIALS_DIRECTORY/vaultd-root     systemd, sealed to host or TPM
+    1  $CREDENTIALS_DIRECTORY/vaultd-root     systemd, sealed to host or TPM; in the image a secret of its engine
     2  vault.key-file, else <config dir>/root.key
     3  $VAULTD_ROOT_KEY                       readable in /proc by the same user: warned of
     4  a passphrase                           asked for only where the keyring file says it is sealed by one
@@ -197,11 +197,18 @@ def sync_folder(folder: Path) -> None:
 def _sources(env: Mapping[str, str], key_file: Path) -> list[RootKey]:
     found = []
     if folder := env.get("CREDENTIALS_DIRECTORY"):
-        # systemd sees to its mode, which is 0400 in one version and 0440 with an ACL in the next.
+        # systemd sees to its mode, which is 0400 in one version and 0440 with an ACL in the next; a container's secret is
+        # 0444 or as its file outside is.
         path = Path(folder) / "vaultd-root"
-        with suppress(FileNotFoundError), path.open("rb") as file:
-            source = "the systemd credential vaultd-root"
-            found.append(RootKey(parse(file.read(_FILE_LIMIT), source), source))
+        source = f"the credential {path}"
+        try:
+            found.append(RootKey(parse(path.read_bytes()[:_FILE_LIMIT], source), source))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise Misconfigured(
+                f"{source} cannot be read by uid {os.geteuid()}: {error.strerror}", code="key-unreadable"
+            ) from error
     with suppress(FileNotFoundError):
         found.append(read_key_file(key_file))
     if text := env.get("VAULTD_ROOT_KEY"):
