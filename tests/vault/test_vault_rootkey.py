@@ -65,6 +65,15 @@ def test_every_source_gives_the_same_key(key_file: Path, tmp_path: Path) -> None
     assert "key file" in find(tmp_path / "none" / "root.key", {"VAULTD_ROOT_KEY": TEXT}).warning
 
 
+def test_p4_a_credential_that_cannot_be_read_is_named(key_file: Path, tmp_path: Path) -> None:
+    """A folder stands there: what a container's engine makes of a mount whose file is missing."""
+    (tmp_path / "secrets" / "vaultd-root").mkdir(parents=True)
+    with pytest.raises(Misconfigured, match="secrets/vaultd-root cannot be read") as refusal:
+        find(key_file, {"CREDENTIALS_DIRECTORY": str(tmp_path / "secrets")}, sealed=False)
+    assert refusal.value.code == "key-unreadable"
+    assert not key_file.exists()
+
+
 def test_p4_two_sources_that_differ_are_refused_and_both_named(key_file: Path) -> None:
     write(key_file)
     with pytest.raises(Misconfigured) as refusal:

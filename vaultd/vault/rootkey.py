@@ -197,12 +197,13 @@ def sync_folder(folder: Path) -> None:
 def _sources(env: Mapping[str, str], key_file: Path) -> list[RootKey]:
     found = []
     if folder := env.get("CREDENTIALS_DIRECTORY"):
-        # systemd sees to its mode, which is 0400 in one version and 0440 with an ACL in the next; a container's secret is
-        # 0444 or as its file outside is.
+        # systemd sees to its mode, which is 0400 in one version and 0440 with an ACL in the next; the mode of a
+        # container's secret is 0444, or that of its file outside.
         path = Path(folder) / "vaultd-root"
         source = f"the credential {path}"
         try:
-            found.append(RootKey(parse(path.read_bytes()[:_FILE_LIMIT], source), source))
+            with path.open("rb") as file:
+                found.append(RootKey(parse(file.read(_FILE_LIMIT), source), source))
         except FileNotFoundError:
             pass
         except OSError as error:
