@@ -300,9 +300,10 @@ async def build(
     for_daemon: bool,
     ask: Ask | None = None,
     clock: Clock | None = None,
+    callback_bind: str = "",
 ) -> House:
-    """`ask` gets the vault's passphrase from a person, where it has one. `clock`: another than this machine's. Raises
-    Misconfigured."""
+    """`ask` gets the vault's passphrase from a person, where it has one. `clock`: another than this machine's.
+    `callback_bind`: where sign-ins wait for the browser, in place of loopback. Raises Misconfigured."""
     await seed(env, config_option)
     loaded = read(env, config_option)
     places, config = loaded.places, loaded.config
@@ -346,7 +347,7 @@ async def build(
         metrics=metrics,
         usage=Book(places.state_dir, clock, metrics),
         quotas=Quotas(clock.now),
-        sign_ins=PendingSignIns(owner, client.send, clock),
+        sign_ins=PendingSignIns(owner, client.send, clock, callback_bind=callback_bind),
         request_log=RequestLog(places.state_dir / "requests", keyring, clock, lambda: list(house.kept_out())),
         recent=Recent(lambda: list(house.secrets())),
         daemon=Daemon(clock.now()) if for_daemon else None,

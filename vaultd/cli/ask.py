@@ -31,6 +31,8 @@ class Call:
     env: Mapping[str, str]
     serve: Serve
     config: str | None = None
+    #: Where sign-ins wait for the browser, in place of loopback.
+    callback_bind: str = ""
 
 
 def call_of(ctx: click.Context) -> Call:
@@ -48,20 +50,35 @@ def ask(ctx: click.Context, name: str, args: Mapping[str, Any] | None = None) ->
     return asyncio.run(_on_the_folder(call, name, args or {}))
 
 
-def daemon(call: Call) -> Path | None:
-    """The admin socket of the daemon that this invocation means, if one answers.
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The admin socket of the daemon that is meant, if one answers; and why the others before it did not."""
 
-    Without `--config` the first that answers is meant; with it only a daemon that works on the same folder. Found
+    socket: Path | None
+    silence: Mapping[Path, local.Silence]
+
+
+def daemon(call: Call) -> Path | None:
+    """The admin socket of the daemon that this invocation means, if one answers."""
+    return look_for_daemon(call).socket
+
+
+def look_for_daemon(call: Call) -> Looked:
+    """Without `--config` the first that answers is meant; with it only a daemon that works on the same folder. Found
     without reading the configuration where possible: a daemon keeps its last good one, and then says what is wrong.
     """
-    from vaultd.config.places import find  # noqa: PLC0415 - start-up time
+    silence: dict[Path, local.Silence] = {}
+    from vaultd.config.places import SYSTEM_SOCKET, find  # noqa: PLC0415 - start-up time
 
     places = find(call.env, call.config, None)
     for socket in local.sockets(places.admin_sockets):
-        about = local.about(socket)
-        if about is not None and (call.config is None or _means(call, about, str(places.config_file))):
-            return socket
-    return None
+        # The packaged service may only be starting: its socket unit has been listening all along.
+        about = local.knock(socket, local.STARTING_SECONDS) if socket == SYSTEM_SOCKET else local.knock(socket)
+        if isinstance(about, str):
+            silence[socket] = about
+        elif call.config is None or _means(call, about, str(places.config_file)):
+            return Looked(socket, silence)
+    return Looked(None, silence)
 
 
 def _means(call: Call, about: Mapping[str, Any], config_file: str) -> bool:

@@ -55,8 +55,17 @@ class TerminalDesk:
             for line in qr_code(effect.url):
                 terminal.chat(line)
 
-    async def pasted(self, awaited: AwaitRedirect) -> str | None:
+    @property
+    def attended(self) -> bool:
+        """Whether somebody is there to be asked."""
+        return self._at_terminal
+
+    async def line(self) -> str | None:
+        """The next line of the input; None once there can be no more."""
         return await self._lines.next()
+
+    async def pasted(self, awaited: AwaitRedirect) -> str | None:
+        return await self.line()
 
     async def choose(self, effect: Choose) -> Sequence[str]:
         if not self._at_terminal:
@@ -75,9 +84,11 @@ class TerminalDesk:
         return [effect.default]
 
     async def ask_label(self, provider: Provider) -> str:
-        if not self._at_terminal:
-            return ""
-        return await self._asked(f"{provider.name or provider.id} gives no name; call this account: ") or ""
+        return await self.ask(f"{provider.name or provider.id} gives no name; call this account")
+
+    async def ask(self, question: str) -> str:
+        """A short text; empty with nobody there."""
+        return await self._asked(f"{question}: ") or "" if self._at_terminal else ""
 
     def note(self, line: str) -> None:
         self._end_counting()

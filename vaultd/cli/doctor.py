@@ -57,4 +57,4 @@ def _silent(call: Call) -> Path | None:
     from vaultd.config.places import find  # noqa: PLC0415 - start-up time
 
     places = find(call.env, call.config, None)
-    return next((socket for socket in local.sockets(places.admin_sockets) if local.hangs(socket)), None)
+    return next((socket for socket in local.sockets(places.admin_sockets) if local.knock(socket) == "silent"), None)

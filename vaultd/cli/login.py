@@ -1,52 +1,57 @@
-"""`vaultd login`: one flag per vendor of the catalogue, a drop-in's included; the rest is `work.sign_in`'s."""
+"""`vaultd login`: one flag per vendor of the catalogue, a drop-in's included. Where the sign-in happens is
+`sign_in_place`'s to say; what is typed and printed is the same everywhere."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from vaultd.cli import terminal
-from vaultd.cli.ask import Call, call_of
+from vaultd.cli.ask import call_of
+from vaultd.cli.callback_bind import callback_bind_option
 
 if TYPE_CHECKING:
-    from vaultd.vault.credential import Credential
-    from vaultd.work.sign_in import Way, Wish
+    from vaultd.cli.desk import TerminalDesk
+    from vaultd.cli.sign_in_place import Order, Place, SignedIn, Vendor
+    from vaultd.work.sign_in import Way
 
-#: 128 + SIGTERM, what a shell expects of a terminated program.
-TERMINATED = 143
-_PROVIDER = "provider"
+#: 128 and the signal's number, what a shell expects of a program that ended by it.
+_ENDED_BY: Final = {signal.SIGTERM: (143, "terminated"), signal.SIGHUP: (129, "the terminal was closed")}
+_PROVIDER: Final = "provider"
+#: A day: `work.sign_in.LONGEST_TIMEOUT`, known before that is imported.
+_LONGEST: Final = 86_400
+#: `work.pending_sign_ins.LONGEST_LABEL`, likewise.
+_LONGEST_LABEL: Final = 118
 
 
 class LoginCommand(click.Command):
-    """Learns its vendor flags from the catalogue of the configuration that the command line names."""
+    """Learns its vendor flags from where the sign-in is to happen: the daemon, or the configuration that is named."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta[__name__] = _vendor_flags(call_of(ctx), args, taken={name for p in self.params for name in p.opts})
-        vendors = {flag for option in ctx.meta[__name__] for flag in option.opts} & set(args)
+        from vaultd.cli.sign_in_place import place_of  # noqa: PLC0415 - start-up time
+
+        call = call_of(ctx)
+        call.config = _config_of(args) or call.config
+        place = place_of(call, args)
+        taken = {name for param in self.params for name in param.opts}
+        flags = [
+            click.Option([f"--{vendor.id}", _PROVIDER], flag_value=vendor.id, help=f"Sign in to {vendor.name}.")
+            for vendor in place.vendors
+            if f"--{vendor.id}" not in taken
+        ]
+        ctx.meta[__name__] = (place, flags)
+        vendors = {flag for option in flags for flag in option.opts} & set(args)
         if len(vendors) > 1:  # click would take the last
             raise click.UsageError(f"one vendor at a time: {' or '.join(sorted(vendors))}", ctx)
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        return [*ctx.meta.get(__name__, ()), *super().get_params(ctx)]
-
-
-def _vendor_flags(call: Call, args: Sequence[str], taken: set[str]) -> list[click.Option]:
-    from vaultd.catalog.load import load, shipped_folder  # noqa: PLC0415 - start-up time
-    from vaultd.config.load import read  # noqa: PLC0415
-
-    loaded = read(call.env, _config_of(args) or call.config)
-    catalog = load(shipped_folder(), loaded.places.providers_dir, loaded.config, loaded.source)
-    return [
-        click.Option([f"--{id}", _PROVIDER], flag_value=id, help=f"Sign in to {catalog.provider(id).name or id}.")
-        for id in catalog.sign_in_ids()  # noqa: A001
-        if f"--{id}" not in taken
-    ]
+        _, flags = ctx.meta.get(__name__, (None, ()))
+        return [*flags, *super().get_params(ctx)]
 
 
 def _config_of(args: Sequence[str]) -> str | None:
@@ -63,16 +68,28 @@ def _projects(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     return tuple(project for part in (value or "").split(",") if (project := part.strip()))
 
 
+def _label(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    label = value.strip()
+    if len(label) > _LONGEST_LABEL or not label.isprintable():
+        raise click.BadParameter(f"a name is at most {_LONGEST_LABEL} printable characters")
+    return label
+
+
 @click.command(cls=LoginCommand)
 @click.option("--no-browser", is_flag=True, help="Print the address alone on one line, and open nothing.")
 @click.option("--device", "way", flag_value="device", help="Enter a code in a browser anywhere.")
 @click.option("--paste-page", "way", flag_value="paste-page", help="The vendor's page shows a code to paste here.")
 @click.option("--qr", is_flag=True, help="Draw the address as a QR code too.")
 @click.option("--project-id", metavar="ID[,ID…]|ALL", callback=_projects, help="Google Cloud projects to use.")
-@click.option("--label", default="", metavar="NAME", help="What to call an account that has no email.")
+@click.option("--label", default="", metavar="NAME", callback=_label, help="What to call an account without an email.")
 @click.option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), default=900.0, metavar="SECONDS", show_default=True
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True, max=_LONGEST),
+    default=900.0,
+    metavar="SECONDS",
+    show_default=True,
 )
+@callback_bind_option
 @click.pass_context
 def login(
     ctx: click.Context,
@@ -85,61 +102,55 @@ def login(
     timeout: float,
 ) -> int | None:
     """Sign in to a vendor and keep the login sealed."""
-    from vaultd.cli.desk import Manner  # noqa: PLC0415 - start-up time
+    from vaultd.cli.desk import Manner, TerminalDesk  # noqa: PLC0415 - start-up time
+    from vaultd.cli.local_login import Here  # noqa: PLC0415
+    from vaultd.cli.sign_in_place import Order  # noqa: PLC0415
 
+    call, (place, flags) = call_of(ctx), ctx.meta[__name__]
     if provider is None:
-        flags = ", ".join(option.opts[0] for option in ctx.meta[__name__])
-        raise click.UsageError(f"name the vendor: one of {flags}")
+        raise click.UsageError(f"name the vendor: one of {', '.join(option.opts[0] for option in flags)}")
+    vendor = next(vendor for vendor in place.vendors if vendor.id == provider)
+    if call.callback_bind and not isinstance(place, Here):
+        raise click.UsageError("the daemon waits for the answer: --callback-bind belongs to vaultd serve")
     manner = Manner(browser=not no_browser and way is None, qr=qr, paste_page=way == "paste-page")
-    wanted: dict[str, Any] = {"label": label.strip(), "projects": project_id, "timeout": timeout}
+    order = Order(vendor.id, _possible(vendor, way), label, project_id, timeout)
+    desk, ended_by = TerminalDesk(manner, call.env), list[signal.Signals]()
+    if vendor.sunset:
+        desk.note(f"{vendor.id}: closed by the vendor on {vendor.sunset}. {vendor.sunset_note}")
     try:
-        credential = asyncio.run(_sign_in(call_of(ctx), provider, way, manner, wanted))
+        signed_in = asyncio.run(_sign_in(place, order, desk, ended_by))
     except asyncio.CancelledError:
-        terminal.complain("terminated")
-        return TERMINATED
-    account = credential.account
-    known_as = account.email or credential.settings.label or account.person or account.account
-    terminal.out(f"signed in: {credential.provider} {known_as} -> {credential.id}")
+        code, word = _ENDED_BY[ended_by[0]]
+        terminal.complain(word)
+        return code
+    terminal.out(f"signed in: {signed_in.provider} {signed_in.known_as} -> {signed_in.credential}")
     return None
 
 
-async def _sign_in(call: Call, provider_id: str, way: Way | None, manner: Any, wanted: dict[str, Any]) -> Credential:
-    """Cancelled by SIGTERM (and, by asyncio itself, SIGINT), so that the port is shut and the verifier forgotten."""
-    from vaultd.cli.desk import TerminalDesk  # noqa: PLC0415 - start-up time
-    from vaultd.house import build  # noqa: PLC0415
-    from vaultd.work.sign_in import SignIns, Wish  # noqa: PLC0415
-
-    task = asyncio.current_task()
+async def _sign_in(place: Place, order: Order, desk: TerminalDesk, ended_by: list[signal.Signals]) -> SignedIn:
+    """Cancelled by SIGTERM, a closed terminal (and, by asyncio itself, SIGINT), so that the port is shut and the
+    verifier forgotten, wherever they are."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    house = await build(call.env, call.config, for_daemon=False, ask=terminal.passphrase_asker())
-    desk = TerminalDesk(manner, call.env)
-    for line in [*house.keyring.news, *house.warnings]:
-        desk.note(line)
+
+    def ends(number: signal.Signals) -> None:
+        ended_by.append(number)
+        task.cancel()
+
+    for number in _ENDED_BY:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1)
+            loop.add_signal_handler(number, ends, number)
     try:
-        wish = Wish(house.catalog.provider(provider_id), way or "browser", **wanted)
-        wish = _possible(wish, asked_for=way)
-        if wish.provider.sunset:
-            desk.note(
-                f"{wish.provider.id}: closed by the vendor on {wish.provider.sunset}. {wish.provider.sunset_note}"
-            )
-        return await SignIns(house.owner, house.client.send, house.clock).run(wish, desk)
+        return await place.sign_in(order, desk)
     finally:
         desk.close()
-        with contextlib.suppress(asyncio.CancelledError):
-            await house.close()
 
 
-def _possible(wish: Wish, *, asked_for: Way | None) -> Wish:
-    """The wish with a way this vendor offers. Raises UsageError where another one was asked for."""
-    from dataclasses import replace  # noqa: PLC0415 - start-up time
-
-    from vaultd.work.sign_in import ways  # noqa: PLC0415
-
-    offered = ways(wish.provider)
+def _possible(vendor: Vendor, asked_for: Way | None) -> Way:
+    """A way this vendor offers. Raises UsageError where another one was asked for."""
     if asked_for is None:
-        return replace(wish, way=offered[0])
-    if asked_for not in offered:
-        other = " or ".join("without it" if way == "browser" else f"--{way}" for way in offered)
-        raise click.UsageError(f"{wish.provider.id} offers no --{asked_for}; sign in {other}")
-    return wish
+        return vendor.ways[0]
+    if asked_for not in vendor.ways:
+        other = " or ".join("without it" if way == "browser" else f"--{way}" for way in vendor.ways)
+        raise click.UsageError(f"{vendor.id} offers no --{asked_for}; sign in {other}")
+    return asked_for

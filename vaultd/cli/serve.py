@@ -11,6 +11,7 @@ import click
 
 from vaultd.cli import terminal
 from vaultd.cli.ask import Call, call_of
+from vaultd.cli.callback_bind import callback_bind_option
 
 if TYPE_CHECKING:
     from vaultd.house import House
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--host", help="Listen address instead of the configured one.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port instead of the configured one; 0 takes a free one.")
+@callback_bind_option
 @click.pass_context
 def serve(ctx: click.Context, host: str | None, port: int | None) -> None:
     """Run the daemon: keep every login fresh, and relay."""
@@ -28,7 +30,9 @@ def serve(ctx: click.Context, host: str | None, port: int | None) -> None:
 async def _serve(call: Call, host: str | None, port: int | None) -> None:
     from vaultd.house import build  # noqa: PLC0415 - start-up time of every other command
 
-    house = await build(call.env, call.config, for_daemon=True, ask=terminal.passphrase_asker())
+    house = await build(
+        call.env, call.config, for_daemon=True, ask=terminal.passphrase_asker(), callback_bind=call.callback_bind
+    )
     try:
         await _first_key(house)
         _announce(house)

@@ -1,11 +1,13 @@
-"""The command line's side of the admin socket: one verb per connection, plain HTTP/1.1 over a unix socket.
+"""The command line's side of the admin socket: one question per connection, plain HTTP/1.1 over a unix socket.
 
-Synchronous and without aiohttp: a command asks one question, and should not pay 300 ms of imports for it.
-The other side is `server/admin.py`.
+Without aiohttp: a command asks one question, and should not pay 300 ms of imports for it. Verbs are asked for and
+waited for; a sign-in, whose person may change his mind at any moment, asks the management API without holding up its
+loop (`manage`). The other side is `server/admin.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -14,12 +16,14 @@ import socket
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from vaultd import errors
 
 #: A daemon that is alive answers who it is at once; a hung one must not hang `vaultd status`.
 _ABOUT_SECONDS: Final = 2.0
+#: One that the service manager only starts because we knock: a second as a rule, with a slow disk or a TPM some more.
+STARTING_SECONDS: Final = 20.0
 #: The slowest verb renews a credential at a vendor: 30 s for the request and as much again for a retry.
 _VERB_SECONDS: Final = 90.0
 #: The largest answer is a model list: a few hundred kB with thousands of models.
@@ -73,27 +77,28 @@ def _is_socket(path: Path) -> bool:
         return False
 
 
-def about(path: Path) -> dict[str, Any] | None:
-    """Who answers there: `{folder, config, pid, version}`; None where nobody does or we may not ask."""
-    try:
-        status, answer = _exchange(path, "GET", "/about", b"", _ABOUT_SECONDS)
-    except (OSError, http.client.HTTPException, ValueError):
-        return None
-    return answer if status == 200 and isinstance(answer.get("folder"), str) else None
+#: Nobody has the socket; somebody has it whom we may not ask; somebody has it and does not say who he is.
+Silence = Literal["nobody", "forbidden", "silent"]
 
 
-def hangs(path: Path) -> bool:
-    """True where somebody has the socket and does not say who he is: a daemon that is stopped, or stuck."""
-    connection = _UnixConnection(path, _ABOUT_SECONDS)
+def knock(path: Path, seconds: float = _ABOUT_SECONDS) -> dict[str, Any] | Silence:
+    """Who answers there: `{folder, config, pid, version}`; or why nobody does."""
+    connection = _UnixConnection(path, seconds)
     try:
         connection.connect()
+    except PermissionError:
+        return "forbidden"
     except TimeoutError:  # its backlog is full
-        return True
+        return "silent"
     except OSError:
-        return False
-    finally:
-        connection.close()
-    return about(path) is None
+        return "nobody"
+    try:
+        status, answer = _told(connection, "GET", "/about", b"")
+    except (OSError, http.client.HTTPException, ValueError):
+        return "silent"
+    if status == 403:
+        return "forbidden"
+    return answer if status == 200 and isinstance(answer.get("folder"), str) else "silent"
 
 
 def ready(path: Path) -> dict[str, Any] | None:
@@ -120,13 +125,56 @@ def call(path: Path, verb: str, args: Mapping[str, Any]) -> Any:
 
 
 def _exchange(path: Path, method: str, target: str, body: bytes, timeout: float) -> tuple[int, dict[str, Any]]:
-    connection = _UnixConnection(path, timeout)
+    return _told(_UnixConnection(path, timeout), method, target, body)
+
+
+def _told(connection: _UnixConnection, method: str, target: str, body: bytes) -> tuple[int, dict[str, Any]]:
     try:
         connection.request(method, target, body, {"content-type": "application/json"} if body else {})
         response = connection.getresponse()
-        value = json.loads(response.read(_ANSWER_LIMIT))
+        return response.status, _object(response.read(_ANSWER_LIMIT))
     finally:
         connection.close()
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    value = json.loads(body)
     if not isinstance(value, dict):
         raise ValueError("the answer is not a JSON object")
-    return response.status, value
+    return value
+
+
+async def manage(path: Path, method: str, target: str, body: Mapping[str, Any] | None = None) -> Any:
+    """What a route of the management API answers; `target` begins after its base. Can be cancelled at any time.
+
+    Raises Misconfigured where the daemon refuses, and TryLater where another try may do better.
+    """
+    try:
+        async with asyncio.timeout(_VERB_SECONDS):
+            status, answer = await _asked(path, method, f"/v0/management{target}", body)
+    except TimeoutError as error:
+        raise errors.TimedOut(f"the daemon at {path} did not answer within {_VERB_SECONDS:.0f} s") from error
+    except (OSError, EOFError, ValueError) as error:
+        raise errors.TryLater(f"the daemon at {path} broke off; look at its log") from error
+    if status < 400:
+        return answer
+    message = str(answer.get("message") or answer.get("error") or "the daemon refused without a word")
+    passing = status in {404, 429} or status >= 500
+    raise errors.TryLater(message, own=True) if passing else errors.Misconfigured(message)
+
+
+async def _asked(path: Path, method: str, target: str, body: Mapping[str, Any] | None) -> tuple[int, dict[str, Any]]:
+    with reachable(path) as address:
+        reader, writer = await asyncio.open_unix_connection(address)
+    try:
+        raw = b"" if body is None else json.dumps(dict(body)).encode()
+        kind = "Content-Type: application/json\r\n" if raw else ""
+        head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{kind}"
+        writer.write(f"{head}Content-Length: {len(raw)}\r\n\r\n".encode() + raw)
+        # The answer ends with the connection: we asked for that, and accept no encoding.
+        said, _, told = (await reader.read(-1)).partition(b"\r\n\r\n")
+        return int(said.split(b" ", 2)[1]), _object(told)
+    except IndexError as error:
+        raise EOFError from error
+    finally:
+        writer.close()

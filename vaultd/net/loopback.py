@@ -1,7 +1,10 @@
-"""The callback listener of one sign-in: loopback only, both families or none, one shot, then gone (RFC 8252 §7.3).
+"""The callback listener of one sign-in: loopback, both families or none, one shot, then gone (RFC 8252 §7.3).
 
 Vendors registered `http://localhost:PORT/...`, and a browser may take either family for `localhost`: whoever holds the
 other one would receive the code. So a port taken on one family means no listener at all, and the person pastes.
+
+A container's own loopback cannot be published to the machine around it. There, and nowhere else, an operator may have
+it bound to another address (`cli.callback_bind`), and what is published decides who reaches it.
 
 Whether an answer is ours is `oauth.callback.judge`'s to say; here is only what HTTP adds. No parameter is ever echoed,
 and nothing is logged: a request line here holds a code.
@@ -14,7 +17,7 @@ import errno
 import ipaddress
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
@@ -56,7 +59,9 @@ class Listener:
     comes before `answer` is awaited waits for it.
     """
 
-    def __init__(self, redirect_uri: str) -> None:
+    def __init__(self, redirect_uri: str, bind: str = "") -> None:
+        """`bind`: an address in place of loopback's."""
+        self._bind = bind
         parts = urlsplit(redirect_uri)
         assert parts.port is not None
         self.port = parts.port
@@ -75,7 +80,7 @@ class Listener:
     async def open(self) -> None:
         """Listens. Raises PortTaken, naming the holder where it can be seen."""
         loop = asyncio.get_running_loop()
-        socks = _bound(self.port)
+        socks = _bound(_addresses(self._bind), self.port)
         try:
             # Held before they serve: a server whose maker is cancelled meanwhile would keep the port for ever.
             for sock in socks:
@@ -139,7 +144,7 @@ class Listener:
 
     def _refusal(self, request: web.BaseRequest) -> web.Response | None:
         """What no sign-in's answer looks like; none of it uses up the one shot (SEC-16, SEC-21)."""
-        if not _from_loopback(request):
+        if not self._bind and not _from_loopback(request):
             return page(403, "Only this machine may answer.")
         # An absolute-form target overrides `request.host`; both must be right.
         if request.headers.get("Host", "") not in self._hosts or request.host not in self._hosts:
@@ -159,11 +164,17 @@ class Listener:
         return page(200, _REFUSED if "error" in self._answer.result() else _DONE, {"Connection": "close"})
 
 
-def _bound(port: int) -> list[socket.socket]:
-    """A socket on each loopback address this machine has; all or none."""
+def _addresses(bind: str) -> Sequence[tuple[socket.AddressFamily, str]]:
+    if not bind:
+        return _ADDRESSES
+    return [(socket.AF_INET6 if ":" in bind else socket.AF_INET, bind)]
+
+
+def _bound(addresses: Sequence[tuple[socket.AddressFamily, str]], port: int) -> list[socket.socket]:
+    """A socket on each of them that this machine has; all or none."""
     bound: list[socket.socket] = []
     try:
-        for family, address in _ADDRESSES:
+        for family, address in addresses:
             try:
                 bound.append(_listening(family, address, port))
             except OSError as error:
@@ -175,7 +186,7 @@ def _bound(port: int) -> list[socket.socket]:
             sock.close()
         raise
     if not bound:
-        raise PortTaken("this machine has no loopback address to listen on")
+        raise PortTaken("this machine has no address to listen on for the browser's answer")
     return bound
 
 

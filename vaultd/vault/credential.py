@@ -88,6 +88,11 @@ class Credential:
         return (self.provider, person, self.account.account)
 
     @property
+    def known_as(self) -> str:
+        """What a person calls the account; empty where neither the vendor nor a person gave a name."""
+        return self.account.email or self.settings.label or self.account.person or self.account.account
+
+    @property
     def mark(self) -> Mark:
         return Mark(self.created_at, self.generation)
 
@@ -125,8 +130,7 @@ def file_stem(credential: Credential, *, distinct: bool = False) -> str:
     `distinct`: that name belongs to another identity (a personal and a team plan of one email), so 8 hex digits over
     the identity follow.
     """
-    account = credential.account
-    shown = account.email or credential.settings.label or account.person or account.account
+    shown = credential.known_as
     stem = _NOT_IN_NAMES.sub("-", f"{credential.provider}-{shown}" if shown else credential.provider)
     # 127 is the rule for names; nine are kept for what `distinct` adds.
     stem = stem.lstrip("._@+-")[:118] or "credential"

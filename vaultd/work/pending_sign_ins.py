@@ -1,11 +1,13 @@
-"""Sign-ins whose person sits at a page: started by one request, answered by others, over in time by themselves.
+"""Sign-ins in the daemon, whose person sits at a page or at a terminal beside it: started by one request, answered by
+others, over in time by themselves.
 
     start ─▶ wait ─┬─ callback on the loopback port, callback on the main port, pasted address, device code ─▶ ok
                    ├─ refused by the person or the vendor, timed out, cancelled ─▶ error
                    └─ a choice is needed (Google's projects, a name for the account) ─▶ asking ─▶ wait
 
 Each is a task of its own: a page that is closed ends nothing. The state of an ended one is kept for a while, so that
-every page that asks hears the same. What an answer holds is judged as on a terminal, and never kept.
+every page that asks hears the same. What an answer holds is judged as in a process of its own, and never kept. Each
+change has a number (`SignIn.revision`), so that whoever waits asks once and hears of the next one.
 """
 
 from __future__ import annotations
@@ -18,9 +20,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 from vaultd.catalog.manifest import Provider
 from vaultd.effects import AwaitRedirect, Choose, Show
-from vaultd.errors import Misconfigured, TryLater, VaultdError
+from vaultd.errors import Misconfigured, PortTaken, SignInRequired, TryLater, VaultdError
 from vaultd.net.clock import Clock
 from vaultd.oauth.callback import NotOursError, judge, parse_pasted
+from vaultd.vault.credential import Credential
 from vaultd.vault.owner import Owner
 from vaultd.work.drive import Sender
 from vaultd.work.race import race
@@ -74,21 +77,31 @@ class SignIn:
         self.user_code = ""
         self.listening: int | None = None
         self.notes: list[str] = []
-        self.error = ""
-        #: The id of the credential, once it is ok.
+        #: Why it is one, once it is an error.
+        self.failure: VaultdError | None = None
+        #: The credential's id, and what its account is called, once it is ok.
         self.credential = ""
+        self.account = ""
         self.question: Question | None = None
         #: The answer to the redirect is in.
         self.answered = False
         self.ended_at: float | None = None
         self.naming = False
+        #: Grows with everything that a page shows.
+        self.revision = 0
         self._clock = clock
         self._asks = asks
         self._deadline = clock.boot() + wish.timeout
         self._awaited: AwaitRedirect | None = None
-        self._line: asyncio.Future[str] | None = None
+        self._line: asyncio.Future[str | None] | None = None
         self._choice: asyncio.Future[Sequence[str]] | None = None
+        self._muted = False
         self._shown = asyncio.Event()
+        self._changed = asyncio.Event()
+
+    @property
+    def error(self) -> str:
+        return str(self.failure) if self.failure is not None else ""
 
     @property
     def waits(self) -> bool:
@@ -101,6 +114,12 @@ class SignIn:
     async def shown(self) -> None:
         """Until there is something to show: an address, or why there is none."""
         await self._shown.wait()
+
+    async def outgrows(self, revision: int, seconds: float) -> None:
+        """Until something is otherwise than it was at `revision`; for so long at most."""
+        if self.revision == revision:
+            # Taken now: a change before the race has begun would have replaced it.
+            await race(_set(self._changed), self._clock.sleep(seconds))
 
     # What the page does.
 
@@ -116,6 +135,12 @@ class SignIn:
         answer = judge(params, awaited.state, awaited.issuer, issuer_required=awaited.issuer_required)
         self._line.set_result(line)
         return answer
+
+    def has_no_more_lines(self) -> None:
+        """Whoever would have pasted cannot: it ends where nothing listens, and goes on where an answer may come."""
+        self._muted = True
+        if self.listening is None and self._line is not None and not self._line.done():
+            self._line.set_result(None)
 
     @property
     def redirect_uri(self) -> str:
@@ -135,6 +160,7 @@ class SignIn:
             raise Misconfigured(f"a name is at most {LONGEST_LABEL} printable characters")
         self._choice.set_result([text.strip() for text in choice])
         self.status, self.question = "wait", None
+        self._tells()
 
     # What the flow does: `sign_in.Desk`.
 
@@ -145,14 +171,18 @@ class SignIn:
         if effect.expires_in is not None:
             self._deadline = min(self._deadline, self._clock.boot() + effect.expires_in)
         self._shown.set()
+        self._tells()
 
     async def pasted(self, awaited: AwaitRedirect) -> str | None:
+        if self._muted and self.listening is None:
+            return None
         self._awaited, self._line = awaited, asyncio.get_running_loop().create_future()
         try:
             return await self._line
         finally:
             # Also where the listener was faster: the line is cancelled then, and what comes later is none.
             self.answered = True
+            self._tells()
 
     async def choose(self, effect: Choose) -> Sequence[str]:
         if not self._asks:
@@ -173,18 +203,19 @@ class SignIn:
     def note(self, line: str) -> None:
         if len(self.notes) < _NOTES and line not in self.notes:
             self.notes.append(line)
+            self._tells()
 
     def tick(self, seconds_left: float) -> None:
         """A page counts down by itself."""
 
     # How it ends.
 
-    def succeeds(self, credential: str) -> None:
-        self.status, self.credential = "ok", credential
+    def succeeds(self, credential: Credential) -> None:
+        self.status, self.credential, self.account = "ok", credential.id, credential.known_as
         self._ends()
 
-    def fails(self, reason: str) -> None:
-        self.status, self.error = "error", reason
+    def fails(self, reason: VaultdError) -> None:
+        self.status, self.failure = "error", reason
         self._ends()
 
     def _ends(self) -> None:
@@ -192,27 +223,39 @@ class SignIn:
         self.url = self.user_code = ""
         self.question, self.ended_at = None, self._clock.boot()
         self._shown.set()
+        self._tells()
+
+    def _tells(self) -> None:
+        self.revision += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def _asked(self, question: Question) -> Sequence[str]:
         self.status, self.question = "asking", question
         self._choice = asyncio.get_running_loop().create_future()
+        self._tells()
         try:
             return await self._choice
         finally:
             self.question, self._choice = None, None
             if self.waits:
                 self.status = "wait"
+                self._tells()
 
     async def _nobody(self) -> Sequence[str]:
         await self._clock.sleep(NAMING_SECONDS)
         return [""]
 
 
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
+
+
 class PendingSignIns:
     """The sign-ins of this daemon's pages: `MAX_PENDING` at a time, and those that ended a while ago."""
 
-    def __init__(self, owner: Owner, send: Sender, clock: Clock) -> None:
-        self._sign_ins = SignIns(owner, send, clock)
+    def __init__(self, owner: Owner, send: Sender, clock: Clock, *, callback_bind: str = "") -> None:
+        self._sign_ins = SignIns(owner, send, clock, callback_bind=callback_bind)
         self._clock = clock
         self._tasks = Tasks()
         self._held: dict[str, SignIn] = {}
@@ -220,14 +263,13 @@ class PendingSignIns:
         self._one_starts = asyncio.Lock()
 
     async def start(self, wish: Wish, *, asks: bool = True) -> SignIn:
-        """Under way, and shown; or over already, with its error. Raises TryLater where too many wait."""
+        """Under way; `shown` waits for what there is to show. Raises TryLater where too many wait."""
         async with self._one_starts:
             await self._make_way(wish)
             sign_in = SignIn(wish, self._clock, asks=asks)
             self._held[sign_in.state] = sign_in
             self._running[sign_in.state] = self._tasks.start("sign in", self._run(sign_in, wish))
         _log.info("sign-in started", extra={"provider": sign_in.provider})
-        await sign_in.shown()
         return sign_in
 
     def get(self, state: str) -> SignIn | None:
@@ -260,7 +302,8 @@ class PendingSignIns:
         return sign_in.takes(line)
 
     async def cancel(self, sign_in: SignIn) -> None:
-        await self._stop(sign_in, "cancelled")
+        # The person has said no, here or at the vendor's: the same class.
+        await self._stop(sign_in, SignInRequired("cancelled"))
 
     async def close(self) -> None:
         """Ends all of them. One that waits for a name alone is saved without."""
@@ -273,20 +316,20 @@ class PendingSignIns:
         await self._tasks.close()
         for sign_in in self._held.values():
             if sign_in.waits:
-                sign_in.fails("vaultd stopped")
+                sign_in.fails(TryLater("vaultd stopped", own=True))
 
     async def _run(self, sign_in: SignIn, wish: Wish) -> None:
         try:
             credential = await self._sign_ins.run(wish, sign_in, state=sign_in.state)
         except VaultdError as error:
-            sign_in.fails(str(error))
+            sign_in.fails(error)
             # The class alone: what a vendor said of an answer stays out of the log.
             _log.info("sign-in failed", extra={"provider": sign_in.provider, "error": type(error).__name__})
         except Exception as error:
-            sign_in.fails(f"vaultd failed ({type(error).__name__}); look at its log")
+            sign_in.fails(VaultdError(f"vaultd failed ({type(error).__name__}); look at its log"))
             raise
         else:
-            sign_in.succeeds(credential.id)
+            sign_in.succeeds(credential)
             _log.info("signed in", extra={"provider": sign_in.provider, "credential": credential.id})
         finally:
             self._running.pop(sign_in.state, None)
@@ -300,15 +343,15 @@ class PendingSignIns:
         given_up = [one for one in waiting if one.provider == wish.provider.id and not one.answered and not one.naming]
         if wish.way == "browser":
             for one in [one for one in given_up if one.way == "browser"]:
-                await self._stop(one, "a newer sign-in to the same vendor has taken its place")
+                await self._stop(one, PortTaken("a newer sign-in to the same vendor has taken its place"))
                 waiting.remove(one)
                 given_up.remove(one)
         if len(waiting) >= MAX_PENDING:
             if not given_up:
                 raise TryLater(f"{MAX_PENDING} sign-ins are waiting for their person already; finish or cancel one")
-            await self._stop(given_up[0], "newer sign-ins to the same vendor have taken its place")
+            await self._stop(given_up[0], TryLater("newer sign-ins to the same vendor have taken its place"))
 
-    async def _stop(self, sign_in: SignIn, why: str) -> None:
+    async def _stop(self, sign_in: SignIn, why: VaultdError) -> None:
         task = self._running.get(sign_in.state)
         if task is None or not sign_in.waits:
             return

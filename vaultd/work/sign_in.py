@@ -33,6 +33,8 @@ from vaultd.work.tasks import Tasks
 #: 32 random bytes, as 43 characters: RFC 7636 §4.1's verifier, and twice RFC 9700's 128 bits for `state`.
 RANDOM_BYTES = 32
 TIMEOUT = 900.0
+#: Who is not back within a day starts anew: vendors' own pages and codes last minutes.
+LONGEST_TIMEOUT = 86_400.0
 #: Whoever starts more than eight at once is not a person (SEC-09).
 MAX_PENDING = 8
 
@@ -78,10 +80,12 @@ class Wish:
 class SignIns:
     """The sign-ins under way in this process."""
 
-    def __init__(self, owner: Owner, send: Sender, clock: Clock) -> None:
+    def __init__(self, owner: Owner, send: Sender, clock: Clock, *, callback_bind: str = "") -> None:
+        """`callback_bind`: where callbacks are listened for in place of loopback (`net.loopback`)."""
         self._owner = owner
         self._send = send
         self._clock = clock
+        self._callback_bind = callback_bind
         self._tasks = Tasks()
         self._pending = 0
 
@@ -92,7 +96,7 @@ class SignIns:
             raise TryLater(f"{MAX_PENDING} sign-ins are waiting for their person already; finish or end one of them")
         self._pending += 1
         try:
-            async with _listening(wish, desk) as door:
+            async with _listening(wish, desk, self._callback_bind) as door:
                 performer = _Performer(wish, desk, door, self._send, self._clock)
                 flow = _flow(wish, self._clock, state or new_state())
                 grant = await race(drive(flow, performer.perform), self._deadline(wish, desk))
@@ -238,12 +242,12 @@ def _redirect_uri(wish: Wish) -> str:
 
 
 @asynccontextmanager
-async def _listening(wish: Wish, desk: Desk) -> AsyncIterator[_Door]:
+async def _listening(wish: Wish, desk: Desk, bind: str) -> AsyncIterator[_Door]:
     """The door, open before the person is shown where to go and shut when the sign-in ends, however it ends."""
     if wish.way != "browser":
         yield _Door()
         return
-    listener = Listener(_redirect_uri(wish))
+    listener = Listener(_redirect_uri(wish), bind)
     try:
         await listener.open()
     except PortTaken as taken:

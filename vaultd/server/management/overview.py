@@ -53,6 +53,7 @@ class Vendor(msgspec.Struct):
     ways: list[Literal["browser", "paste-page", "device"]]
     keys: bool
     sunset: str
+    sunset_note: str
     verified: str
     formats: list[str]
     auth_url: str
@@ -172,6 +173,7 @@ def _vendor(provider: Provider) -> Vendor:
         ways=list(offered),
         keys=provider.keys,
         sunset=provider.sunset,
+        sunset_note=provider.sunset_note,
         verified=provider.verified,
         formats=list(provider.api.formats),
         auth_url=_AUTH_URLS.get(provider.id, f"/{provider.id}-auth-url") if offered else "",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from functools import lru_cache
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -17,18 +17,21 @@ import segno
 
 from vaultd.catalog.manifest import Provider
 from vaultd.catalog.models import Catalog
-from vaultd.errors import Misconfigured, TryLater
+from vaultd.errors import Misconfigured, TryLater, told
 from vaultd.oauth.callback import NotOursError
 from vaultd.pool import explain
 from vaultd.server.management.route import Call, Done, Query, Refused, Route
 from vaultd.work.pending_sign_ins import LONGEST_LABEL, NotPending, SignIn, UnknownState
-from vaultd.work.sign_in import Way, Wish, ways
+from vaultd.work.race import race
+from vaultd.work.sign_in import LONGEST_TIMEOUT, TIMEOUT, Way, Wish, ways
 
 #: CLIProxyAPI's names for logins whose manifests are called otherwise here.
 THEIR_NAMES: Final = {"anthropic": "claude", "gemini-cli": "gemini", "google": "gemini"}
 
 #: Whole addresses of callbacks are below 8 kB (`oauth.callback.MAX_PASTE` is what one may have).
 _LIMIT: Final = 64 * 1024
+#: A program that waits asks twice a minute: below every idle timeout between it and us (proxies': 30 s and more).
+_LONGEST_WAIT: Final = 25.0
 _GROUP: Final = "sign-ins"
 
 
@@ -48,9 +51,10 @@ class Matrix(msgspec.Struct):
 
 
 class Sign(msgspec.Struct):
-    """A sign-in as a page sees it."""
+    """A sign-in as a page sees it. `answered`: the redirect's answer is in; `failure`: the class of `error`."""
 
     state: str
+    revision: int
     provider: str
     way: str
     status: str
@@ -59,9 +63,12 @@ class Sign(msgspec.Struct):
     listening: int | None
     expires_at: str | None
     expires_in: int
+    answered: bool
     notes: list[str]
     error: str
+    failure: str
     credential: str
+    account: str
     question: Asked | None
     qr: Matrix | None
 
@@ -92,6 +99,9 @@ class Start(msgspec.Struct):
     way: Way | None = None
     label: str = ""
     projects: list[str] = []
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_TIMEOUT)] = TIMEOUT
+    #: Whether somebody is there to answer questions; else their defaults stand.
+    asks: bool = True
 
 
 class Choice(msgspec.Struct):
@@ -118,6 +128,7 @@ async def auth_url(call: Call) -> AuthUrl:
     provider = _provider(call, call.path["name"])
     project = call.query.get("project_id", "").strip()
     sign_in = await _started(call, Wish(provider, ways(provider)[0], projects=_projects([project])), asks=False)
+    await sign_in.shown()
     if sign_in.status == "error":
         raise Refused(502, sign_in.error, status="error", state=sign_in.state)
     device = bool(sign_in.user_code)
@@ -145,7 +156,11 @@ async def start(call: Call) -> Sign:
     if len(label) > LONGEST_LABEL or not label.isprintable():
         raise Refused(400, "the label is too long, or holds what cannot be printed")
     call.changed.append(provider.id)
-    return await _shown(call, await _started(call, Wish(provider, way, label, _projects(wanted.projects)), asks=True))
+    wish = Wish(provider, way, label, _projects(wanted.projects), wanted.timeout)
+    sign_in = await _started(call, wish, asks=wanted.asks)
+    if _seconds(call) != 0:
+        await sign_in.shown()
+    return await _shown(call, sign_in)
 
 
 async def list_(call: Call) -> Signs:
@@ -153,7 +168,12 @@ async def list_(call: Call) -> Signs:
 
 
 async def show(call: Call) -> Sign:
-    return await _shown(call, _named(call))
+    sign_in, since = _named(call), call.query.get("since")
+    if since is not None and sign_in.waits:
+        if call.house.draining.is_set():
+            raise TryLater("vaultd is stopping, and the sign-in with it", own=True)
+        await race(sign_in.outgrows(int(since), _seconds(call)), _drains(call))
+    return await _shown(call, sign_in)
 
 
 async def answer(call: Call) -> Sign:
@@ -171,7 +191,16 @@ async def answer(call: Call) -> Sign:
 async def cancel(call: Call) -> Done:
     sign_in = _named(call)
     call.changed.append(sign_in.provider)
+    if sign_in.answered and _yes(call.query.get("unanswered", "")):
+        raise Refused(409, "the answer is in, and the sign-in ends by itself")
     await call.house.sign_ins.cancel(sign_in)
+    return Done()
+
+
+async def no_paste(call: Call) -> Done:
+    sign_in = _named(call)
+    call.changed.append(sign_in.provider)
+    sign_in.has_no_more_lines()
     return Done()
 
 
@@ -205,6 +234,18 @@ async def _started(call: Call, wish: Wish, *, asks: bool) -> SignIn:
         raise Refused(429, str(refusal)) from None
 
 
+async def _drains(call: Call) -> None:
+    await call.house.draining.wait()
+
+
+def _seconds(call: Call) -> float:
+    return min(max(float(call.query.get("wait", _LONGEST_WAIT)), 0.0), _LONGEST_WAIT)
+
+
+def _yes(value: str) -> bool:
+    return value.lower() in {"1", "true", "yes", "on"}
+
+
 def _provider(call: Call, name: str) -> Provider:
     provider = provider_named(call.house.catalog, name)
     if provider is None:
@@ -229,6 +270,7 @@ async def _shown(call: Call, sign_in: SignIn) -> Sign:
     left, question = sign_in.seconds_left if sign_in.waits else 0.0, sign_in.question
     return Sign(
         state=sign_in.state,
+        revision=sign_in.revision,
         provider=sign_in.provider,
         way=sign_in.way,
         status=sign_in.status,
@@ -237,9 +279,12 @@ async def _shown(call: Call, sign_in: SignIn) -> Sign:
         listening=sign_in.listening if sign_in.waits else None,
         expires_at=explain.at(call.house.clock.now() + left) if sign_in.waits else None,
         expires_in=math.floor(left),
+        answered=sign_in.answered,
         notes=list(sign_in.notes),
         error=sign_in.error,
+        failure=told(sign_in.failure)["class"] if sign_in.failure is not None else "",
         credential=sign_in.credential,
+        account=sign_in.account,
         question=Asked(question.text, list(question.options), question.default) if question is not None else None,
         qr=qr,
     )
@@ -294,8 +339,9 @@ ROUTES: Final[tuple[Route, ...]] = (
         "POST",
         "/sign-ins",
         start,
-        "Starts a sign-in by one of the vendor's ways.",
+        "Starts a sign-in by one of the vendor's ways, and answers once there is something to show.",
         _GROUP,
+        query=(Query("wait", "0: answer at once.", "number"),),
         body=Start,
         answers=Sign,
         also={404: "no such provider", **_TOO_MANY},
@@ -308,6 +354,10 @@ ROUTES: Final[tuple[Route, ...]] = (
         show,
         "One sign-in: where to go, what is asked, how it ended.",
         _GROUP,
+        query=(
+            Query("since", "Answer once its revision is another than this.", "integer"),
+            Query("wait", f"For so many seconds at most; {_LONGEST_WAIT:.0f} where nothing is said.", "number"),
+        ),
         answers=Sign,
         also={404: "unknown or expired state"},
     ),
@@ -327,6 +377,15 @@ ROUTES: Final[tuple[Route, ...]] = (
         "/sign-ins/{state}",
         cancel,
         "Cancels a sign-in and frees its port.",
+        _GROUP,
+        query=(Query("unanswered", "Only where no answer is in yet.", "boolean"),),
+        also={404: "unknown or expired state", 409: "the answer is in"},
+    ),
+    Route(
+        "DELETE",
+        "/sign-ins/{state}/paste",
+        no_paste,
+        "Says that nobody can paste: a sign-in that waits for nothing else ends.",
         _GROUP,
         also={404: "unknown or expired state"},
     ),
