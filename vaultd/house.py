@@ -15,6 +15,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from vaultd import __version__
 from vaultd.catalog.load import load, shipped_folder
 from vaultd.catalog.models import Catalog
 from vaultd.config.keys import AT_START
@@ -33,6 +34,7 @@ from vaultd.net.watch import Eye
 from vaultd.pool.explain import at as moment
 from vaultd.secret import Secret
 from vaultd.vault import keyring as keyrings
+from vaultd.vault.audit import DAEMON, Audit
 from vaultd.vault.clients import ClientKeys
 from vaultd.vault.compaction_seal import CompactionSeal
 from vaultd.vault.keyring import Keyring
@@ -87,6 +89,7 @@ class House:
     config_source: str
     catalog: Catalog
     keyring: Keyring
+    audit: Audit
     owner: Owner
     clients: ClientKeys
     seal: CompactionSeal
@@ -145,6 +148,8 @@ class House:
         self._tasks.start("remember the pool", self.memory.forever())
         self._tasks.start("keep requests for a day", self.request_log.forever())
         self._tasks.start("hash the management key", self._hash_management_key())
+        self._tasks.start("audit", self.audit.keep_trying(self.clock.sleep))
+        await self.audit.note(DAEMON, "daemon started", __version__)
         self.usage.start()
         self.alerts = Alerts(
             self, lambda: watched(self), self.client.send, lambda reason: self._trouble("webhook-failing", reason)
@@ -178,6 +183,7 @@ class House:
             self.metrics.reload("refused")
             self._end_troubles(_READING - {error.code})
             self._trouble(error.code, f"the last good configuration is in use: {error}")
+            await self.audit.note(DAEMON, "configuration refused", self.config_source, error.code)
             return
         old, self.config, self.catalog = self.config, loaded.config, catalog
         self.config_source, self.places = loaded.source, loaded.places
@@ -200,6 +206,7 @@ class House:
         self.renewer.wake()
         self.metrics.reload("taken")
         _log.info("configuration reloaded", extra={"reason": reason, "file": self.config_source})
+        await self.audit.note(DAEMON, "configuration reloaded", self.config_source, reason)
 
     async def _hash_management_key(self) -> None:
         """The file is to hold nothing that opens the house. Where it cannot be written memory at least holds nothing,
@@ -211,6 +218,7 @@ class House:
             return
         try:
             await self.editor.hash_management_key()
+            await self.audit.note(DAEMON, "management key hashed", self.config_source)
         except VaultdError as error:
             self._trouble("management-key-plain", f"remote-management.secret-key stands there plainly: {error}")
             secret = await asyncio.to_thread(management_key.hashed, rules.secret_key)
@@ -232,6 +240,8 @@ class House:
             await self._save(deadline)
         await self.keeper.close()
         await self.client.close()
+        if self._eye is not None:
+            await self.audit.note(DAEMON, "daemon stopped")
 
     async def _save(self, deadline: float) -> None:
         """A new token in memory alone keeps the house open for a while (SEC-46); the keeper goes on after it."""
@@ -335,6 +345,7 @@ async def build(
         config_source=loaded.source,
         catalog=catalog,
         keyring=keyring,
+        audit=Audit(keyring, places.state_dir, clock.now),
         owner=owner,
         clients=clients,
         seal=CompactionSeal(keyring.pepper),

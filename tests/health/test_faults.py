@@ -152,7 +152,7 @@ def the_folder_is_anothers(person: Person) -> None:
     os.chown(person.auth_dir, 12345, 12345)
 
 
-@fault("folder-unwritable", root=True)
+@fault("folder-unwritable", "audit-unwritable", root=True)
 @contextmanager
 def the_folder_is_mounted_read_only(person: Person) -> Iterator[None]:
     folder = person.auth_dir

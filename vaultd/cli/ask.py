@@ -92,12 +92,13 @@ def _means(call: Call, about: Mapping[str, Any], config_file: str) -> bool:
 
 async def _on_the_folder(call: Call, name: str, args: Mapping[str, Any]) -> Any:
     from vaultd.house import build  # noqa: PLC0415 - start-up time
-    from vaultd.verbs import VERBS  # noqa: PLC0415
+    from vaultd.vault.audit import command_line  # noqa: PLC0415
+    from vaultd.verbs import run  # noqa: PLC0415
 
     house = await build(call.env, call.config, for_daemon=False, ask=terminal.passphrase_asker())
     for line in house.keyring.news:
         terminal.chat(line)
     try:
-        return await VERBS[name](house, args)
+        return await run(house, name, args, command_line())
     finally:
         await house.close()

@@ -10,8 +10,9 @@ import asyncio
 import getpass
 import os
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -22,6 +23,8 @@ from vaultd.errors import Misconfigured
 if TYPE_CHECKING:
     from vaultd.config.places import Places
     from vaultd.vault.keyring import Keyring
+
+T = TypeVar("T")
 
 #: scrypt makes a guess cost a fifth of a second; twelve characters are what makes the number of guesses count.
 _SHORTEST_PASSPHRASE = 12
@@ -63,11 +66,13 @@ def rekey(ctx: click.Context, passphrase: bool, to: Path | None, finish: bool) -
         raise click.UsageError("--passphrase, --to and --finish exclude each other")
     keyring, places = _unlock(ctx)
     if finish:
-        done = asyncio.run(verbs.rekey_finish(keyring))
+        done = _done(keyring, places, "vault rekey", verbs.rekey_finish(keyring), "finish")
     elif passphrase:
-        done = asyncio.run(verbs.rekey_to_passphrase(keyring, _new_passphrase))
+        work = verbs.rekey_to_passphrase(keyring, _new_passphrase)
+        done = _done(keyring, places, "vault rekey", work, "passphrase")
     else:
-        done = asyncio.run(verbs.rekey_to_file(keyring, places.key_file, to))
+        work = verbs.rekey_to_file(keyring, places.key_file, to)
+        done = _done(keyring, places, "vault rekey", work, str(to or places.key_file))
     terminal.out(f"root key: {done.source}")
     if done.todo:
         terminal.chat(f"next: {done.todo}")
@@ -81,8 +86,9 @@ def rotate(ctx: click.Context, full: bool, as_json: bool) -> None:
     """Seal every file with a new key; goes on where it was interrupted."""
     from vaultd.verbs import vault as verbs  # noqa: PLC0415 - start-up time
 
-    keyring, _ = _unlock(ctx)
-    _report(asyncio.run(verbs.rotate_keys(keyring, full=full)), as_json)
+    keyring, places = _unlock(ctx)
+    work = verbs.rotate_keys(keyring, full=full)
+    _report(_done(keyring, places, "vault rotate", work, "full" if full else ""), as_json)
     terminal.chat(_LEAKED)
 
 
@@ -114,7 +120,7 @@ def add(ctx: click.Context, out: Path | None) -> None:
     """Make a recovery key. Its private half is printed once (or written to --out) and kept nowhere here."""
     from vaultd.verbs import vault as verbs  # noqa: PLC0415 - start-up time
 
-    keyring, _ = _unlock(ctx)
+    keyring, places = _unlock(ctx)
 
     def deliver(jwk: bytes) -> None:
         if out is None:
@@ -123,7 +129,7 @@ def add(ctx: click.Context, out: Path | None) -> None:
         else:
             _write_new(out, jwk)
 
-    answer = asyncio.run(verbs.recovery_add(keyring, deliver))
+    answer = _done(keyring, places, "vault recovery add", verbs.recovery_add(keyring, deliver))
     terminal.chat(f"recovery key {answer['key']}: keep its private half elsewhere; {_summary(answer)}")
 
 
@@ -135,9 +141,23 @@ def remove(ctx: click.Context, key: str, as_json: bool) -> None:
     """Seal the files for this recovery key no longer."""
     from vaultd.verbs import vault as verbs  # noqa: PLC0415 - start-up time
 
-    keyring, _ = _unlock(ctx)
-    _report(asyncio.run(verbs.recovery_remove(keyring, key)), as_json)
+    keyring, places = _unlock(ctx)
+    _report(_done(keyring, places, "vault recovery remove", verbs.recovery_remove(keyring, key), key), as_json)
     terminal.chat("copies made before still open with it; `vaultd vault rotate --full` parts it from what comes")
+
+
+def _done(keyring: Keyring, places: Places, action: str, work: Coroutine[Any, Any, T], what: str = "") -> T:
+    """Does the work, told of in the audit log; where that cannot be written nothing is done."""
+    from vaultd.vault.audit import Audit, command_line  # noqa: PLC0415 - start-up time
+
+    async def audited() -> T:
+        try:
+            async with Audit(keyring, places.state_dir).action(command_line(), action, what):
+                return await work
+        finally:
+            work.close()
+
+    return asyncio.run(audited())
 
 
 def _unlock(ctx: click.Context) -> tuple[Keyring, Places]:

@@ -31,7 +31,7 @@ from vaultd.secret import Secret
 FIELDS: Final = (
     "credential", "provider", "account", "model", "format", "status", "attempt", "reason", "error", "after",
     "expires_in", "generation", "seconds", "bytes", "input_tokens", "output_tokens", "client", "peer", "address",
-    "file", "verb", "task", "dropped", "refused", "code", "who", "route", "what",
+    "file", "verb", "task", "dropped", "refused", "code", "who", "route", "what", "line",
 )  # fmt: skip
 
 #: A value shorter than this is no secret of ours, and would blank ordinary words.

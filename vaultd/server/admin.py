@@ -30,7 +30,7 @@ from vaultd.house import House
 from vaultd.net.local import reachable
 from vaultd.server.management import app as management
 from vaultd.server.status import readyz
-from vaultd.verbs import VERBS
+from vaultd.verbs import VERBS, run
 
 _log = logging.getLogger("vaultd.admin")
 
@@ -93,25 +93,24 @@ def make_app(house: House, *, any_peer: bool = False) -> web.Application:
     async def verb(request: web.Request) -> web.Response:
         # One at a time per peer: a loop of one caller must not starve another (THR-44).
         async with turns.setdefault(_peer(request)[0], asyncio.Lock()):
-            return await _run(house, request.match_info["name"], await request.read())
+            return await _run(house, request.match_info["name"], await request.read(), who_of(request))
 
     app.router.add_get("/about", about)
     app.router.add_get("/readyz", readyz(house))
     app.router.add_post("/verb/{name}", verb)
-    management.mount(app, house, None)
+    management.mount(app, house, who_of)
     return app
 
 
-async def _run(house: House, name: str, body: bytes) -> web.Response:
-    verb = VERBS.get(name)
-    if verb is None:
+async def _run(house: House, name: str, body: bytes, who: str) -> web.Response:
+    if name not in VERBS:
         return _refusal(404, "Misconfigured", f"this daemon (vaultd {__version__}) has no verb {name!r}")
     try:
         args = msgspec.json.decode(body or b"{}", type=dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
         return _refusal(400, "Misconfigured", "the verb's arguments are not a JSON object")
     try:
-        answer = await verb(house, args)
+        answer = await run(house, name, args, who)
     except VaultdError as error:
         return _json({"error": told(error)}, 422)
     except Exception as error:  # noqa: BLE001 - one verb's failure is not the daemon's; its message may quote a secret
@@ -126,6 +125,12 @@ def _json(value: Mapping[str, Any], status: int = 200) -> web.Response:
 
 def _refusal(status: int, kind: str, message: str) -> web.Response:
     return _json({"error": {"class": kind, "message": message}}, status)
+
+
+def who_of(request: web.Request) -> str:
+    """For the audit log: as far as the kernel shows it."""
+    uid = _peer(request)[1]
+    return f"admin socket uid {uid}{' (another user)' if uid == _NOBODY and not _sees_every_uid() else ''}"
 
 
 @web.middleware

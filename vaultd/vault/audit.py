@@ -26,7 +26,7 @@ from typing import Final
 
 from vaultd.errors import Misconfigured, TryLater, VaultdError
 from vaultd.vault.audit_chain import ACCEPTED, Keys, Line, Outcome, Report
-from vaultd.vault.audit_file import HEAD, AuditFile, Said
+from vaultd.vault.audit_file import HEAD, LOG, AuditFile, Said
 from vaultd.vault.journal import tag
 from vaultd.vault.keyring import Keyring
 from vaultd.vault.store.files import reason
@@ -102,7 +102,7 @@ class Audit:
     @asynccontextmanager
     async def action(self, who: str, action: str, what: str = "") -> AsyncIterator[Told]:
         """Raises TryLater, before anything is done, where no line can be written."""
-        asked = await self._write(self._said(who, action, "asked", what))
+        asked = await self._ask(who, action, what)
         told = Told(what)
         outcome: Outcome = "failed"
         try:
@@ -117,6 +117,16 @@ class Audit:
             raise
         finally:
             await self._after(self._said(who, action, told.outcome or outcome, told.what, told.status, asked.seq))
+
+    async def _ask(self, who: str, action: str, what: str) -> Line:
+        asking = self._start(self._said(who, action, "asked", what))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:  # nothing has begun, and that is to be said too
+            with suppress(TryLater):
+                asked = await asking
+                await self._after(self._said(who, action, "refused", what, "cancelled", asked.seq))
+            raise
 
     async def note(self, who: str, action: str, what: str = "", status: str = "") -> None:
         """Something happened that no refusal could have kept from happening. Raises nothing."""
@@ -134,13 +144,10 @@ class Audit:
         kept.written, kept.unwritten = kept.written + 1, 0
         await self._after(self._said(who, "access denied", "noted", f"{what}{more}"))
 
-    async def accept(self, who: str) -> Report:
-        """The word of a person who knows why the log is not whole. Answers what was accepted. Raises TryLater, OSError
-        where it cannot be read."""
-        found = await self.verify()
-        if not found.sound:
-            await self._write(self._said(who, ACCEPTED, "noted", f"{len(found.problems)} findings"))
-        return found
+    async def accept(self, findings: int) -> None:
+        """From here on the log has to be whole, whatever was found before. Who says so stands in the line that asked.
+        Raises TryLater."""
+        await self._write(self._said(LOG, ACCEPTED, "noted", f"{findings} findings"))
 
     def _said(self, who: str, action: str, outcome: Outcome, what: str, status: str = "", asked: int = 0) -> Said:
         at = dt.datetime.fromtimestamp(self._now(), dt.UTC).isoformat(timespec="milliseconds")
@@ -156,15 +163,20 @@ class Audit:
 
     async def _write(self, said: Said) -> Line:
         """Durable when it returns. Ends before a cancellation of the caller does. Raises TryLater."""
-        task = asyncio.get_running_loop().create_task(self._in_turn(said))
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
+        task = self._start(said)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             with suppress(TryLater):
                 await task
             raise
+
+    def _start(self, said: Said) -> asyncio.Task[Line]:
+        """A task of its own, which no caller's end cuts short."""
+        task = asyncio.get_running_loop().create_task(self._in_turn(said))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        return task
 
     async def _in_turn(self, said: Said) -> Line:
         try:

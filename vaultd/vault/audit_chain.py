@@ -238,7 +238,7 @@ class Walk:
     def _accepted(self, file: str, number: int, line: Line) -> None:
         """What is wrong before this line somebody took note of, and the head says so as well."""
         if self.report.problems:
-            told = f"{len(self.report.problems)} findings before this line, accepted by {line.who} at {line.at}"
+            told = f"{len(self.report.problems)} findings before this line, accepted at {line.at}"
             self.report.notes = [*self.report.notes, *self.report.problems, Finding(file, number, told)]
             self.report.problems = []
 

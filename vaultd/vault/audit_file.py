@@ -47,7 +47,7 @@ HEAD: Final = "audit.json"
 FILE_BYTES: Final = 16 * 1024 * 1024
 FILES: Final = 8
 #: Who writes the log's own lines.
-_LOG: Final = "audit log"
+LOG: Final = "audit log"
 
 
 class Said(NamedTuple):
@@ -98,10 +98,10 @@ class AuditFile:
         start = b"\n" if rest and not rest.endswith(b"\n") else b""
         if standing.wrong:
             head, _ = self._put(
-                head, said._replace(who=_LOG, action=BROKEN, outcome="noted", what=standing.wrong), start
+                head, said._replace(who=LOG, action=BROKEN, outcome="noted", what=standing.wrong), start
             )
         elif rest:
-            head, _ = self._put(head, said._replace(who=_LOG, action=TORN, outcome="noted", what=rest_of(rest)), start)
+            head, _ = self._put(head, said._replace(who=LOG, action=TORN, outcome="noted", what=rest_of(rest)), start)
         head, line = self._put(head, said, b"")
         # A full file that cannot be turned over is written on.
         with suppress(OSError):

@@ -6,11 +6,11 @@ raises `vaultd.errors`, whose class decides the exit code. No HTTP and no termin
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 from vaultd.house import House
-from vaultd.verbs import credentials, doctor, explain, keys, models, moving, status, token
+from vaultd.verbs import audit, credentials, doctor, explain, keys, models, moving, status, token
 
 Verb = Callable[[House, Mapping[str, Any]], Awaitable[Any]]
 
@@ -38,6 +38,9 @@ VERBS: Final[dict[str, Verb]] = {
     "keys.delete": keys.delete,
     "token": token.token,
     "models.list": models.list_,
+    "audit.show": audit.show,
+    "audit.verify": audit.verify,
+    "audit.accept": audit.accept,
     "explain": explain.explain,
     "cooldowns.list": explain.cooldowns,
     "cooldowns.lift": explain.lift,
@@ -63,6 +66,39 @@ AUDITED: Final[frozenset[str]] = frozenset(
         "keys.disable",
         "keys.delete",
         "token",
+        "audit.accept",
         "cooldowns.lift",
     }
 )
+
+#: Arguments that name a thing. Others may be keys, files' contents, or nothing that anybody looks for.
+_NAMES: Final = ("id", "credential", "provider", "alias", "label", "model", "format", "cli")
+#: Of a client key these verbs get id or alias by this name, `credentials.add` a secret.
+_BY_KEY: Final = frozenset({"keys.get", "keys.enable", "keys.disable", "keys.delete"})
+
+
+async def run(house: House, name: str, args: Mapping[str, Any], who: str) -> Any:
+    """The verb `name` (KeyError where there is none), with its lines in the audit log."""
+    verb = VERBS[name]
+    if name not in AUDITED:
+        return await verb(house, args)
+    async with house.audit.action(who, name, _named(house, name, args)) as told:
+        answer = await verb(house, args)
+        told.what = ", ".join(dict.fromkeys(filter(None, (told.what, *_made(answer)))))
+        return answer
+
+
+def _named(house: House, name: str, args: Mapping[str, Any]) -> str:
+    found = [value for key in _NAMES if isinstance(value := args.get(key), str) and value]
+    key = args.get("key" if name in _BY_KEY else "client_key")
+    if isinstance(key, str):
+        known = any(key in {one.id, one.alias} for one in house.clients.list())
+        found.append(key if known else house.audit.mark(key))  # the whole key, typed for its name
+    return ", ".join(found)
+
+
+def _made(answer: Any) -> Iterator[str]:
+    """The id of what was made or changed, as verbs answer it."""
+    for part in (answer, answer.get("data") if isinstance(answer, dict) else None):
+        if isinstance(part, dict) and isinstance(part.get("id"), str):
+            yield part["id"]

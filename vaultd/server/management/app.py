@@ -1,7 +1,8 @@
 """Hangs the routes of `table` into a server: on the main port behind `gate`, on the admin socket behind its mode alone.
 
-One wrapper for all of them: who asks, the query, the body as its type says, the handler, the answer as JSON, the audit
-line. A handler's failure is an answer here, in `{"error": …}`, and never more of it than its class.
+One wrapper for all of them: who asks, the query, the body as its type says, the audit log (asked first: what cannot be
+written there is not done), the handler, the answer as JSON. A handler's failure is an answer here, in `{"error": …}`,
+and never more of it than its class.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import logging
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +28,6 @@ from vaultd.server.slow import LIMITS, Limits, body_deadline
 from vaultd.work.story import CLIENT_GONE
 
 _log = logging.getLogger("vaultd.server")
-_audit = logging.getLogger("vaultd.audit")
 
 #: What every answer says of itself; the gate adds what a page of another origin may know.
 _PLAIN: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -36,9 +36,10 @@ _HEADERS: Final = web.RequestKey("management-headers", dict)
 #: secret from the packed length (CVE-2013-3587): no page but ours can ask with the key.
 _PACKED: Final = 1000
 
-#: Parameters whose value may stand in the audit line: they name a thing. A `state` would let its reader finish a
-#: sign-in, and `api-key` and `value` are keys.
-_NAMES: Final = frozenset({"id", "name", "credential", "model", "provider"})
+#: Parameters whose value may stand in the audit log: they name a thing. A `state` would let its reader finish a
+#: sign-in. Where a key is what names the thing, a mark stands for it.
+_NAMES: Final = frozenset({"id", "name", "credential", "model", "provider", "index"})
+_KEYS: Final = frozenset({"value", "api-key"})
 
 #: What a database and a browser both hold exactly (RFC 8259 §6), in decimal digits.
 INTEGER_MOST: Final = 10**15 - 1
@@ -62,11 +63,16 @@ _STATUS: Final[tuple[tuple[type[VaultdError], int], ...]] = (
 )
 
 
-def mount(app: web.Application, house: House, gate: Gate | None, limits: Limits = LIMITS) -> None:
-    """Every route, and what answers where there is none. Without `gate`, whoever gets here may do all."""
+#: By which a request comes in: the gate lets in or refuses. Without one, whoever gets here may do all, and is told
+#: apart only for the audit log.
+Door = Gate | Callable[[web.Request], str]
+
+
+def mount(app: web.Application, house: House, door: Door, limits: Limits = LIMITS) -> None:
+    """Every route, and what answers where there is none."""
     for route in ROUTES:
-        app.router.add_route(route.method, BASE + route.path, _handler(house, gate, route, limits))
-    app.router.add_route("*", BASE + "/{path:(?s:.*)}", _unknown(house, gate))
+        app.router.add_route(route.method, BASE + route.path, _handler(house, door, route, limits))
+    app.router.add_route("*", BASE + "/{path:(?s:.*)}", _unknown(house, door))
     app.on_response_prepare.append(_dress)
 
 
@@ -76,53 +82,65 @@ async def _dress(request: web.Request, response: web.StreamResponse) -> None:
         response.headers.update(headers)
 
 
-def _handler(house: House, gate: Gate | None, route: Route, limits: Limits) -> Any:
+def _handler(house: House, door: Door, route: Route, limits: Limits) -> Any:
     async def handle(request: web.Request) -> web.StreamResponse:
         request[_HEADERS] = dict(_PLAIN)
         deadline = body_deadline(request, limits)
-        call: Call | None = None
         try:
-            caller = await _caller(house, gate, request)
+            caller = await _caller(house, door, request)
             call = await _call(house, caller, route, request)
-            response = _response(await route.handle(call))
-        except asyncio.CancelledError:  # the client hung up, which ends no commit that has begun
-            if route.changes and call is not None:
-                _told(route, call, CLIENT_GONE)
-            raise
+            if route.changes or (route.reveals and call.reveal):
+                return await _audited(route, call)
+            return _response(await route.handle(call))
         except Exception as error:  # noqa: BLE001 - one request's failure is not the daemon's; its message may quote a secret
-            response = _refusal(error, request, route)
+            return _refusal(error, request, route)
         finally:
             if deadline is not None:
                 deadline.cancel()
-        if route.changes and call is not None:
-            _told(route, call, response.status)
-        return response
 
     return handle
 
 
-async def _caller(house: House, gate: Gate | None, request: web.Request) -> Caller:
-    if gate is None:
+async def _audited(route: Route, call: Call) -> web.StreamResponse:
+    """Raises TryLater, before anything is done, where the audit log cannot be written."""
+    named = f"{route.method} {BASE}{route.path}"
+    async with call.house.audit.action(call.caller.who, named, _names(call)) as told:
+        try:
+            response = _response(await route.handle(call))
+        except asyncio.CancelledError:  # the client hung up, which ends no commit that has begun
+            told.status = str(CLIENT_GONE)
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            response = _refusal(error, call.request, route)
+        finally:
+            told.what = _names(call)
+        told.status = str(response.status)
+        told.outcome = "done" if response.status < 400 else "refused" if response.status < 500 else "failed"
+        return response
+
+
+async def _caller(house: House, door: Door, request: web.Request) -> Caller:
+    if not isinstance(door, Gate):
         request[_HEADERS].update(VERSION)
-        return Caller("admin socket", near=True)
-    request[_HEADERS].update(gate.headers(request))
-    caller = await gate.admit(request)
+        return Caller(door(request), near=True)
+    request[_HEADERS].update(door.headers(request))
+    caller = await door.admit(request)
     request[_HEADERS].update(VERSION)
     if house.draining.is_set():
         raise TryLater("vaultd is stopping: ask again in a moment", after=1, own=True)
     return caller
 
 
-def _unknown(house: House, gate: Gate | None) -> Any:
+def _unknown(house: House, door: Door) -> Any:
     """405 where another method would do, else 404; and a browser's question whether it may ask at all."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         request[_HEADERS] = dict(_PLAIN)
         try:
-            if gate is not None and request.method == "OPTIONS":
-                request[_HEADERS].update(gate.headers(request))
-                return gate.preflight(request)
-            await _caller(house, gate, request)
+            if isinstance(door, Gate) and request.method == "OPTIONS":
+                request[_HEADERS].update(door.headers(request))
+                return door.preflight(request)
+            await _caller(house, door, request)
             allowed: set[str] = set()
             for resource in request.app.router.resources():
                 _, methods = await resource.resolve(request)
@@ -271,10 +289,9 @@ def status_of(error: VaultdError) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
 
 
-def _told(route: Route, call: Call, status: int) -> None:
-    """Who changed what, and how it went. Names alone: a value may be a key."""
-    named = [value for name, value in (*call.path.items(), *call.query.items()) if name in _NAMES]
-    what = ", ".join(dict.fromkeys([*named, *call.changed]))
-    facts = {"who": call.caller.who, "route": f"{route.method} {BASE}{route.path}", "status": status}
-    said = "perhaps changed" if status == CLIENT_GONE else "changed" if status < 400 else "not changed"
-    _audit.info(said, extra=facts | {"what": what[:500] or None})
+def _names(call: Call) -> str:
+    """What is changed. Names alone: a value may be a key."""
+    given = [*call.path.items(), *call.query.items()]
+    named = [value for name, value in given if name in _NAMES]
+    marked = [f"{name}={call.house.audit.mark(value)}" for name, value in given if name in _KEYS and value]
+    return ", ".join(dict.fromkeys([*named, *marked, *call.changed]))

@@ -62,7 +62,8 @@ curl --unix-socket "$XDG_RUNTIME_DIR/vaultd/admin.sock" http://localhost{BASE}/s
 - **The panel** is `/management.html`, from the wheel; `remote-management.disable-control-panel` takes it away, and
   `MANAGEMENT_STATIC_PATH` (a folder, or the file) puts an operator's own `management.html` in its place, with a policy
   that lets it talk to this address alone.
-- **Changes** leave one line in the log, by `vaultd.audit`: who, route, status, and the names of things; no value.
+- **Changes**, and secrets shown, stand in the [audit log](audit.md): who, route, status, and the names of things; no
+  value. A change that cannot be written there is refused with 503.
 
 ## CLIProxyAPI's own panel
 

@@ -22,7 +22,7 @@ from vaultd.server.management.bans import BAN, Bans, in_words
 from vaultd.server.management.key import ManagementKey
 from vaultd.server.management.route import Caller, Refused
 
-_audit = logging.getLogger("vaultd.audit")
+_log = logging.getLogger("vaultd.audit")
 
 #: What a page of an allowed origin may send and read. No credentials, ever: there are none that a browser would add.
 _PREFLIGHT: Final = {
@@ -103,9 +103,11 @@ class Gate:
             if not near:
                 self._not_banned(who)  # guesses that came at once are judged in turn
             return
-        _audit.warning("management key refused", extra={"who": who, "status": 401})
+        _log.warning("management key refused", extra={"who": who, "status": 401})
+        await self._house.audit.denied(who, "management key refused")
         if not near and self._bans.wrong(who, clock.boot()):
-            _audit.warning("banned from management", extra={"who": who, "seconds": int(BAN)})
+            _log.warning("banned from management", extra={"who": who, "seconds": int(BAN)})
+            await self._house.audit.denied(who, f"banned for {int(BAN)} s")
         raise Refused(401, "invalid management key")
 
     # --- each returns, or raises Refused ------------------------------------------------------------------------------

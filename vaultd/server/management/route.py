@@ -1,5 +1,5 @@
-"""A route of the management API as data: from it come the router's entry, the checks, the audit line, the OpenAPI page
-and the table in `docs/management-api.md`. Nothing is said twice.
+"""A route of the management API as data: from it come the router's entry, the checks, the audit log's words, the
+OpenAPI page and the table in `docs/management-api.md`. Nothing is said twice.
 
 A handler gets a `Call` whose body has been read, limited and decoded, and returns what its route's `answers` says (any
 JSON-able value or msgspec struct), or a `Reply`, or a whole response for what is a stream. It refuses by `Refused`, or
@@ -32,7 +32,8 @@ _PARTS: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `who` is for the audit line: an address, or the admin socket's peer."""
+    """Who asks. `who` is for the audit log: an address from which the management key was shown, or the admin socket's
+    peer."""
 
     who: str
     #: On this machine, with no forwarder between: may ask for secrets with `?reveal=1`.
@@ -58,7 +59,7 @@ class Call:
     query: Mapping[str, str]
     body: Any
     request: web.Request
-    #: For the audit line: the names of what was changed, where neither path nor query says it. Never a value.
+    #: For the audit log: the names of what was changed, where neither path nor query says it. Never a value.
     changed: list[str] = field(default_factory=list)
 
     async def parts(self) -> AsyncIterator[Part]:
@@ -163,5 +164,10 @@ class Route:
 
     @property
     def changes(self) -> bool:
-        """Whether it leaves something changed, and so a line in the audit log."""
+        """Whether it leaves something changed, and so lines in the audit log."""
         return self.method != "GET"
+
+    @property
+    def reveals(self) -> bool:
+        """Whether it may be asked for a secret in clear, which leaves lines there too."""
+        return any(query.name == "reveal" for query in self.query)

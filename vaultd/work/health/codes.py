@@ -327,6 +327,14 @@ _MACHINE: Final = {
         "log", "warn", "logging-to-file is on and the file cannot be written; the log goes to stderr.",
         "make {subject} writable, or set logging-to-file: false",
     ),
+    "audit-unwritable": Fault(
+        "audit", "fail", "The audit log cannot be written, so nothing can be changed. Relaying and renewing go on.",
+        "make {subject} writable, and free some space there", wakes=True,
+    ),
+    "audit-broken": Fault(
+        "audit", "fail", "The audit log is not as it was left: lines were altered, removed or put back.",
+        "vaultd audit verify, and once you know why: vaultd audit accept", wakes=True,
+    ),
     "usage-unwritable": Fault(
         "usage", "warn", "What is used cannot be written down. It waits in memory, up to a bound; requests go on.",
         "make {subject} writable, and free some space there",
@@ -409,6 +417,7 @@ CHECKS: Final[dict[str, str]] = {
     "clock": "the clock is plausible, and the vendors' say the same",
     "process": "no core dump, no reading of this process's memory by others",
     "log": "the log can be written",
+    "audit": "the audit log can be written, and ends where it was left",
     "usage": "what is used is written down",
     "credentials": "no credential needs anything",
     "renewal": "no login holds an expired token, no renewal fails",

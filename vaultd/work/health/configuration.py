@@ -21,6 +21,11 @@ def usage(house: House) -> Iterator[Finding]:
         yield found(code, says, subject=str(house.places.state_dir))
 
 
+def audit(house: House) -> Iterator[Finding]:
+    for code, says in house.audit.troubles():
+        yield found(code, says, subject=str(house.audit.path))
+
+
 def warnings(house: House) -> Iterator[Finding]:
     """But for those that have a code of their own."""
     told = {says for _, says in weak_keys(house.config)} | {house.keyring.root.warning}

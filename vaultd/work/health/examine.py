@@ -14,6 +14,7 @@ from vaultd.work.health.seen import House
 _QUICK: Final[tuple[Callable[[House], Iterator[Finding]], ...]] = (
     configuration.troubles,
     configuration.usage,
+    configuration.audit,
     configuration.warnings,
     configuration.daemon,
     configuration.client_keys,

@@ -9,6 +9,7 @@ from vaultd.catalog.models import Catalog
 from vaultd.config.model import Config
 from vaultd.config.places import Places
 from vaultd.net.clock import Clock
+from vaultd.vault.audit import Audit
 from vaultd.vault.clients import ClientKeys
 from vaultd.vault.keyring import Keyring
 from vaultd.vault.owner import Owner
@@ -52,6 +53,8 @@ class House(Protocol):
     def catalog(self) -> Catalog: ...
     @property
     def keyring(self) -> Keyring: ...
+    @property
+    def audit(self) -> Audit: ...
     @property
     def owner(self) -> Owner: ...
     @property
