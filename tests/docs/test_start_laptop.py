@@ -1,0 +1,88 @@
+"""A stranger copies every line of the laptop's page into a shell, on a fresh machine with the sandbox for a vendor."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from markdown_pages import ROOT, blocks
+from ports import free_port
+from shell import LONGEST, Daemon, Person
+
+from vaultd.sandbox import Sandbox
+
+PORT = "8317"
+#: What the page runs, by what it is; installing is another test's (tests/package).
+INSTALL, LOGIN, SERVE, ASK, MODELS, RECOVERY, DOCTOR = blocks(ROOT / "docs" / "start-laptop.md", "sh")
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def person(home: dict[str, str], sandbox: Sandbox, tmp_path: Path) -> Person:
+    """With vaultd on the path, and a browser that signs in to whatever it is shown."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "vaultd").symlink_to(Path(sys.executable).with_name("vaultd"))
+    (programs / "xdg-open").write_text(
+        '#!/bin/sh\nexec curl --silent --show-error --location --output /dev/null "$1"\n'
+    )
+    (programs / "xdg-open").chmod(0o755)
+    person = Person({**home, "PATH": f"{programs}:{home['PATH']}"})
+    overlay = sandbox.overlay()
+    overlay["codex"]["oauth"] = overlay["codex"].get("oauth", {}) | {"redirect": {"port": free_port()}}
+    sandbox.set("codex", any_port=True)
+    person.configures(json.dumps({"port": free_port(), "providers": overlay}))
+    return person
+
+
+async def _copied(person: Person, block: str) -> str:
+    """What the block prints. In a thread: the vendor lives in this process."""
+    return await asyncio.to_thread(_run, person, block.replace(PORT, _port(person)))
+
+
+def _port(person: Person) -> str:
+    return str(json.loads(person.config.read_text())["port"])
+
+
+def _run(person: Person, block: str) -> str:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block],
+        env=person.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+        check=False,
+    )
+    assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+async def test_every_line_of_the_page_works_as_it_stands(
+    person: Person, serves: Callable[..., Daemon], tool: Callable[[str], str]
+) -> None:
+    tool("curl")
+    assert INSTALL.startswith("pipx install .")
+    assert "signed in: codex codex@example.com -> codex-codex@example.com" in await _copied(person, LOGIN)
+
+    assert SERVE == "vaultd serve\n"
+    await asyncio.to_thread(serves, person, "--port", _port(person))
+
+    answer = json.loads(await _copied(person, ASK))
+    assert answer["choices"][0]["message"]["content"]
+    assert "gpt-5" in await _copied(person, MODELS)
+
+    await _copied(person, RECOVERY)
+    assert json.loads((Path(person.env["HOME"]) / "vaultd-recovery.jwk").read_text())["kty"] == "EC"
+    checks = (await _copied(person, f"{DOCTOR.strip()} || true")).splitlines()
+    assert [line for line in checks if line.startswith("fail")] == []
