@@ -329,6 +329,7 @@ async def build(
     # The keeper lives by the machine's clock: who brings another renews by it, in here.
     renew_ = keeper if clock is None else partial(renew, owner, send=client.send, clock=clock)
     clock = clock or SystemClock()
+    audit = Audit(keyring, places.state_dir, clock.now)
     renewer = Renewer(
         owner,
         lambda: house.catalog,
@@ -345,7 +346,7 @@ async def build(
         config_source=loaded.source,
         catalog=catalog,
         keyring=keyring,
-        audit=Audit(keyring, places.state_dir, clock.now),
+        audit=audit,
         owner=owner,
         clients=clients,
         seal=CompactionSeal(keyring.pepper),
@@ -358,7 +359,7 @@ async def build(
         metrics=metrics,
         usage=Book(places.state_dir, clock, metrics),
         quotas=Quotas(clock.now),
-        sign_ins=PendingSignIns(owner, client.send, clock, callback_bind=callback_bind),
+        sign_ins=PendingSignIns(owner, client.send, clock, audit, callback_bind=callback_bind),
         request_log=RequestLog(places.state_dir / "requests", keyring, clock, lambda: list(house.kept_out())),
         recent=Recent(lambda: list(house.secrets())),
         daemon=Daemon(clock.now()) if for_daemon else None,

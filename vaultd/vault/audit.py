@@ -44,6 +44,8 @@ _RETRY: Final = 60.0
 
 #: Who did what nobody asked for.
 DAEMON: Final = "daemon"
+#: From the first page to the login that is sealed, wherever the person sits.
+SIGN_IN: Final = "sign in"
 
 _WORDS: Final[Mapping[str, str]] = {
     "done": "changed", "refused": "not changed", "failed": "not changed", "unknown": "perhaps changed",

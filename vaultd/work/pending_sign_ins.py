@@ -23,6 +23,7 @@ from vaultd.effects import AwaitRedirect, Choose, Show
 from vaultd.errors import Misconfigured, PortTaken, SignInRequired, TryLater, VaultdError
 from vaultd.net.clock import Clock
 from vaultd.oauth.callback import NotOursError, judge, parse_pasted
+from vaultd.vault.audit import SIGN_IN, Audit
 from vaultd.vault.credential import Credential
 from vaultd.vault.owner import Owner
 from vaultd.work.drive import Sender
@@ -254,7 +255,8 @@ async def _set(event: asyncio.Event) -> None:
 class PendingSignIns:
     """The sign-ins of this daemon's pages: `MAX_PENDING` at a time, and those that ended a while ago."""
 
-    def __init__(self, owner: Owner, send: Sender, clock: Clock, *, callback_bind: str = "") -> None:
+    def __init__(self, owner: Owner, send: Sender, clock: Clock, audit: Audit, *, callback_bind: str = "") -> None:
+        self._audit = audit
         self._sign_ins = SignIns(owner, send, clock, callback_bind=callback_bind)
         self._clock = clock
         self._tasks = Tasks()
@@ -262,13 +264,13 @@ class PendingSignIns:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._one_starts = asyncio.Lock()
 
-    async def start(self, wish: Wish, *, asks: bool = True) -> SignIn:
-        """Under way; `shown` waits for what there is to show. Raises TryLater where too many wait."""
+    async def start(self, wish: Wish, who: str, *, asks: bool = True) -> SignIn:
+        """Under way, for `who`; `shown` waits for what there is to show. Raises TryLater where too many wait."""
         async with self._one_starts:
             await self._make_way(wish)
             sign_in = SignIn(wish, self._clock, asks=asks)
             self._held[sign_in.state] = sign_in
-            self._running[sign_in.state] = self._tasks.start("sign in", self._run(sign_in, wish))
+            self._running[sign_in.state] = self._tasks.start("sign in", self._run(sign_in, wish, who))
         _log.info("sign-in started", extra={"provider": sign_in.provider})
         return sign_in
 
@@ -318,9 +320,11 @@ class PendingSignIns:
             if sign_in.waits:
                 sign_in.fails(TryLater("vaultd stopped", own=True))
 
-    async def _run(self, sign_in: SignIn, wish: Wish) -> None:
+    async def _run(self, sign_in: SignIn, wish: Wish, who: str) -> None:
         try:
-            credential = await self._sign_ins.run(wish, sign_in, state=sign_in.state)
+            async with self._audit.action(who, SIGN_IN, sign_in.provider) as told:
+                credential = await self._sign_ins.run(wish, sign_in, state=sign_in.state)
+                told.what = credential.id
         except VaultdError as error:
             sign_in.fails(error)
             # The class alone: what a vendor said of an answer stays out of the log.

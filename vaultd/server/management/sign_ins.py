@@ -229,7 +229,7 @@ async def callback(call: Call) -> Done:
 
 async def _started(call: Call, wish: Wish, *, asks: bool) -> SignIn:
     try:
-        return await call.house.sign_ins.start(wish, asks=asks)
+        return await call.house.sign_ins.start(wish, call.caller.who, asks=asks)
     except TryLater as refusal:
         raise Refused(429, str(refusal)) from None
 
