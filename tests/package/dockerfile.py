@@ -61,8 +61,10 @@ def stages(text: str, given: dict[str, str] | None = None) -> list[Stage]:
             (found[-1].args if found else before)[name] = (given or {}).get(name, default.strip('"'))
         elif word in {"ENV", "LABEL"}:
             pairs = dict(part.split("=", 1) for part in shlex.split(rest))
+            pairs = {key: filled(value, found[-1].args) for key, value in pairs.items()}
             into = found[-1].env if word == "ENV" else found[-1].labels
-            into |= {key: filled(value, found[-1].args) for key, value in pairs.items()}
+            into |= pairs
+            found[-1].steps += [("ENV", f"{key}={value}") for key, value in pairs.items() if word == "ENV"]
         else:
             if word in _ONCE:
                 found[-1].once[word] = rest
