@@ -10,14 +10,17 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
+import http.client
 import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from shell import LONGEST, Daemon
 
 from vaultd.sandbox import Sandbox
 from vaultd.sandbox.records import Access, Family, jwt
@@ -208,3 +211,15 @@ def leaves(home: Path, left: Left, sandbox: Sandbox, planted: Callable[[Path], P
     if b"CANARY" in file.read_bytes():
         planted(file)
     return file, access.family
+
+
+def asked(daemon: Daemon, path: str, body: dict[str, Any]) -> tuple[int, str]:
+    at = urlsplit(daemon.address)
+    connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=LONGEST)
+    connection.request(
+        "POST", path, json.dumps(body), {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+    )
+    answer = connection.getresponse()
+    said = answer.status, answer.read().decode()
+    connection.close()
+    return said

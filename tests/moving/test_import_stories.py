@@ -3,16 +3,13 @@ clear."""
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from leaving import KEY, LEFT, Left, leaves
-from shell import LONGEST, Daemon, Person
+from leaving import LEFT, Left, asked, leaves
+from shell import Daemon, Person
 from test_canary import search
 
 from vaultd.sandbox import Sandbox
@@ -21,18 +18,6 @@ from vaultd.sandbox import Sandbox
 def everything(folder: Path) -> dict[str, bytes]:
     """But for the pool's memory, which a daemon writes when it likes."""
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "pool.json"}
-
-
-def asked(daemon: Daemon, path: str, body: dict[str, Any]) -> tuple[int, str]:
-    at = urlsplit(daemon.address)
-    connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=LONGEST)
-    connection.request(
-        "POST", path, json.dumps(body), {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
-    )
-    answer = connection.getresponse()
-    said = answer.status, answer.read().decode()
-    connection.close()
-    return said
 
 
 @pytest.mark.parametrize("left", LEFT, ids=lambda left: left.format)

@@ -253,24 +253,28 @@ class Owner:
     async def restore(self, kept: Credential) -> Credential:
         """A sealed file that somebody kept comes back. Raises Misconfigured where it was overtaken since: its tokens
         are spent, and presenting them may end the login that is alive."""
-        id_ = kept.id
         await self.rescan()
-        others = [held.id for held in self._snapshot.values() if held.id != id_ and same(held, kept)]
-        if others:
-            raise Misconfigured(f"the login of this file is here already, as {others[0]}")
-        async with self.leased(id_) as lease:
-            if why := self._behind(kept):
-                raise Misconfigured(rolled_back(kept, why).reason.partition("; next:")[0], code="rolled-back")
+        async with self.leased(kept.id) as lease:
+            self.may_return(kept)
             current = lease.current
-            if current is None and id_ not in self._rolled and self._store.stamp(f"{id_}.json") is not None:
-                raise Misconfigured(f"{id_}.json stands in the folder and may not be used: move it")
-            if current is not None and not same(current, kept):
-                raise Misconfigured(f"{id_} is another account's")
             if current is not None and replace(current, settings=kept.settings) == kept:
                 kept = replace(current, settings=replace(current.settings, uploaded_as=kept.settings.uploaded_as))
             if kept == current:
                 return current
             return self._durable(await lease.put(kept), "restored")
+
+    def may_return(self, kept: Credential) -> None:
+        """As things stand. Raises Misconfigured with why it may not."""
+        id_, current = kept.id, self.get(kept.id)
+        others = [held.id for held in self._snapshot.values() if held.id != id_ and same(held, kept)]
+        if others:
+            raise Misconfigured(f"the login of this file is here already, as {others[0]}")
+        if why := self._behind(kept):
+            raise Misconfigured(rolled_back(kept, why).reason.partition("; next:")[0], code="rolled-back")
+        if current is None and id_ not in self._rolled and self._store.stamp(f"{id_}.json") is not None:
+            raise Misconfigured(f"{id_}.json stands in the folder and may not be used: move it")
+        if current is not None and not same(current, kept):
+            raise Misconfigured(f"{id_} is another account's")
 
     def _durable(self, credential: Credential, done: str) -> Credential:
         if why := self._pending.reasons.get(credential.id):

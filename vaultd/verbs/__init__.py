@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 from vaultd.house import House
-from vaultd.verbs import audit, credentials, doctor, explain, keys, models, moving, status, token
+from vaultd.verbs import audit, backup, credentials, doctor, explain, keys, models, moving, status, token
 
 Verb = Callable[[House, Mapping[str, Any]], Awaitable[Any]]
 
@@ -41,6 +41,9 @@ VERBS: Final[dict[str, Verb]] = {
     "audit.show": audit.show,
     "audit.verify": audit.verify,
     "audit.accept": audit.accept,
+    "backup": backup.backup,
+    "restore.plan": backup.plan_restore,
+    "restore": backup.restore,
     "explain": explain.explain,
     "cooldowns.list": explain.cooldowns,
     "cooldowns.lift": explain.lift,
@@ -67,6 +70,8 @@ AUDITED: Final[frozenset[str]] = frozenset(
         "keys.delete",
         "token",
         "audit.accept",
+        "backup",
+        "restore",
         "cooldowns.lift",
     }
 )
@@ -98,7 +103,8 @@ def _named(house: House, name: str, args: Mapping[str, Any]) -> str:
 
 
 def _made(answer: Any) -> Iterator[str]:
-    """The id of what was made or changed, as verbs answer it."""
-    for part in (answer, answer.get("data") if isinstance(answer, dict) else None):
+    """The ids of what was made, changed or handed out, as verbs answer them."""
+    inner = [answer.get(name) for name in ("data", "logins")] if isinstance(answer, dict) else []
+    for part in (answer, *(one for found in inner for one in (found if isinstance(found, list) else [found]))):
         if isinstance(part, dict) and isinstance(part.get("id"), str):
             yield part["id"]

@@ -1,0 +1,205 @@
+"""A machine burns down: what its vaultd had comes back on another one, from a file that only the recovery key opens."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from jwcrypto import jwe as jwcrypto_jwe
+from jwcrypto import jwk as jwcrypto_jwk
+from leaving import LEFT, asked, leaves
+from shell import Daemon, Person
+from test_canary import search
+
+from vaultd.sandbox import Sandbox
+
+NODE_OPENS = """
+import {generalDecrypt, importJWK} from 'jose'
+import {readFileSync} from 'node:fs'
+const key = await importJWK(JSON.parse(readFileSync(process.argv[2])), 'ECDH-ES+A256KW')
+for (const line of readFileSync(process.argv[3], 'utf8').trim().split('\\n')) {
+  const {plaintext, protectedHeader} = await generalDecrypt(JSON.parse(line), key)
+  console.log(protectedHeader.vaultd.member, plaintext.length)
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def recovery(tmp_path_factory: pytest.TempPathFactory, person: Person) -> Path:
+    """The private half, on another medium."""
+    key = tmp_path_factory.mktemp("usb") / "recovery.jwk"
+    assert person.types("vault", "recovery", "add", "--out", str(key)).code == 0
+    return key
+
+
+@pytest.fixture(scope="module")
+def backup(
+    tmp_path_factory: pytest.TempPathFactory,
+    person: Person,
+    recovery: Path,
+    daemon: Daemon,
+    sandbox: Sandbox,
+    planted: Callable[[Path], Path],
+) -> Path:
+    """Of a vault with two logins, an API key, a client key, a configuration and a drop-in manifest."""
+    for left in LEFT[1:3]:
+        leaves(Path(person.env["HOME"]), left, sandbox, planted)
+        assert person.types("credentials", "import", "--from", left.format, "--yes").code == 0
+    person.types("credentials", "add", "gemini-api-key", "--label", "work", stdin="CANARY-key")
+    person.types("keys", "create", "laptop")
+    (person.config_dir / "providers").mkdir()
+    shipped = Path(__file__).parents[2] / "providers" / "qwen.yaml"
+    (person.config_dir / "providers" / "mine.yaml").write_text(shipped.read_text().replace("id: qwen", "id: mine", 1))
+    out = tmp_path_factory.mktemp("b") / "vaultd.backup"
+    done = person.types("backup", "--out", str(out))
+    assert done.code == 0, done.err
+    assert "3 credentials, 1 client keys, config, providers/mine.yaml" in done.out
+    return out
+
+
+@pytest.fixture
+def elsewhere(machines: Callable[[], Person]) -> Person:
+    """A new machine, with nothing on it."""
+    person = machines()
+    person.config.unlink()
+    return person
+
+
+@pytest.fixture
+def served(elsewhere: Person) -> Iterator[Callable[[], Daemon]]:
+    started: list[Daemon] = []
+
+    def serve() -> Daemon:
+        started.append(Daemon(elsewhere))
+        return started[-1]
+
+    yield serve
+    for daemon in started:
+        daemon.ends()
+
+
+def test_thr_27_a_backup_says_nothing_to_whoever_has_no_key(backup: Path, person: Person, tmp_path: Path) -> None:
+    assert backup.stat().st_mode & 0o777 == 0o600
+    assert search(backup.parent) == set()
+    another = tmp_path / "another.jwk"
+    another.write_text(jwcrypto_jwk.JWK.generate(kty="EC", crv="P-256").export())
+    refused = person.types("restore", str(backup), "--key", str(another))
+    assert refused.code == 78
+    assert "sealed for another key" in refused.err
+
+
+def test_the_vault_comes_back_on_a_new_machine_and_its_logins_work_there(
+    backup: Path,
+    recovery: Path,
+    elsewhere: Person,
+    served: Callable[[], Daemon],
+    sandbox: Sandbox,
+    planted: Callable[[Path], Path],
+) -> None:
+    looked = elsewhere.types("restore", str(backup), "--key", "-", stdin=recovery.read_text())
+    assert looked.code == 0, looked.err
+    assert looked.out.count("would restore: ") == 6
+    assert "one machine only" in looked.err
+    assert not elsewhere.config.exists()
+    assert list(elsewhere.auth_dir.glob("*.json")) == []
+
+    done = elsewhere.types("restore", str(backup), "--key", str(recovery), "--yes")
+    assert done.code == 0, done.err
+    assert done.out == looked.out.replace("would restore: ", "restored: ")
+    planted(elsewhere.config)
+    assert elsewhere.config.stat().st_mode & 0o777 == 0o600
+
+    daemon = served()
+    for left in LEFT[1:3]:
+        family = sandbox[left.vendor].families[-1]
+        before = family.renewals
+        assert elsewhere.types("credentials", "refresh", f"{left.vendor}-{left.format}@example.com").code == 0
+        assert family.renewals == before + 1
+        status, answer = asked(daemon, *left.ask)
+        assert status == 200, answer
+    keys = elsewhere.types("keys", "list", "--json").json["data"]
+    assert [key["alias"] for key in keys if key["alias"] == "laptop"] == ["laptop"]
+    assert search(Path(elsewhere.env["HOME"])) == {elsewhere.config}
+
+    again = elsewhere.types("restore", str(backup), "--key", str(recovery), "--yes", "--json").json["data"]
+    does = {row["name"].partition("-")[0]: row["does"] for row in again if row["name"].startswith("credential/")}
+    assert does == {"credential/codex": "left", "credential/claude": "left", "credential/gemini": "here"}
+    assert all("rolled back" in row["says"] for row in again if row["does"] == "left"), "renewed here: not taken back"
+
+
+def test_on_the_machine_it_is_from_nothing_newer_is_undone(backup: Path, recovery: Path, person: Person) -> None:
+    rows = person.types("restore", str(backup), "--key", str(recovery), "--yes", "--json").json["data"]
+    assert {row["does"] for row in rows} == {"here"}
+    assert person.types("credentials", "remove", "gemini-api-key-work").code == 0
+    rows = person.types("restore", str(backup), "--key", str(recovery), "--json").json["data"]
+    assert {row["name"]: row["does"] for row in rows if row["does"] != "here"} == {
+        "credential/gemini-api-key-work": "new"
+    }
+
+
+def test_foreign_jose_tools_open_every_line(
+    backup: Path, recovery: Path, tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    key = jwcrypto_jwk.JWK.from_json(recovery.read_text())
+    members = []
+    for line in backup.read_text().splitlines():
+        opened = jwcrypto_jwe.JWE()
+        opened.deserialize(line, key)
+        members.append(json.loads(opened.objects["protected"])["vaultd"]["member"])
+    assert members[0] == "index"
+    assert "credential/gemini-api-key-work" in members
+
+    modules = Path(__file__).parents[2] / ".tools" / "node_modules"
+    if not (modules / "jose").is_dir():
+        pytest.skip("jose is not installed below .tools (make tools)")
+    (tmp_path / "node_modules").symlink_to(modules)
+    script = tmp_path / "opens.mjs"
+    script.write_text(NODE_OPENS)
+    words = [tool("node"), str(script), str(recovery), str(backup)]
+    said = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
+    assert said.returncode == 0, said.stderr
+    assert [line.split()[0] for line in said.stdout.splitlines()] == members
+
+
+@pytest.mark.parametrize("harm", ["cut", "swapped", "doubled", "flipped", "other", "empty", "words"])
+def test_thr_38_a_backup_that_was_changed_is_not_put_back(
+    harm: str, backup: Path, recovery: Path, person: Person, tmp_path: Path
+) -> None:
+    from vaultd.errors import Misconfigured
+    from vaultd.vault.backup import open_
+
+    lines = backup.read_text().splitlines()
+    if harm == "other":
+        other = tmp_path / "other.backup"
+        assert person.types("backup", "--out", str(other)).code == 0
+        lines[-1] = other.read_text().splitlines()[-1]
+    changed = {
+        "cut": lines[:-1],
+        "swapped": [lines[0], lines[2], lines[1], *lines[3:]],
+        "doubled": [*lines, lines[-1]],
+        "flipped": [*lines[:-1], lines[-1].replace('"tag":"', '"tag":"A', 1)],
+        "other": lines,
+        "empty": [],
+        "words": ["{}", "CANARY"],
+    }[harm]
+    with pytest.raises(Misconfigured) as refused:
+        open_("\n".join(changed), json.loads(recovery.read_text()))
+    assert "CANARY" not in str(refused.value)
+
+
+def test_a_large_configuration_is_cut_and_put_together_again() -> None:
+    from vaultd.vault import backup as format_
+
+    private = json.loads(jwcrypto_jwk.JWK.generate(kty="EC", crv="P-256").export())
+    public = {name: value for name, value in private.items() if name != "d"}
+    keys = format_.recipients([public])
+    data = base64.b64encode(bytes(150_000))
+    lines = {"config": format_.seal(format_.Member("config", data), "0" * 16, keys)}
+    head = format_.index(lines, "0" * 16, keys, made_at=1.0)
+    opened = format_.open_("\n".join([*head, *lines["config"]]), private)
+    assert len(lines["config"]) == 5
+    assert opened.members[0].data == data

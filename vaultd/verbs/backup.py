@@ -1,0 +1,86 @@
+"""A backup leaves in pages, sealed before it leaves; its members come back opened, for the key that opens them never
+comes here (it is the operator's, and stays where the command runs)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from vaultd.config.load import read
+from vaultd.errors import Misconfigured
+from vaultd.house import House
+from vaultd.vault import backup as format_
+from vaultd.verbs.arguments import text
+from vaultd.work import backing_up
+from vaultd.work.backing_up import Row
+
+#: Half of what one answer over the socket may hold (`net.local`).
+_PAGE: Final = 8 * 1024 * 1024
+#: Members that are files of the configuration, put back before anything is read by it.
+_TEXTS: Final = ("config", "prices", "providers")
+
+
+async def backup(house: House, args: Mapping[str, Any]) -> Any:
+    """`{"id", "after", "recipient"}`: each member's sealed lines, from the one after `after` on, as many as fit; `more`
+    where there are others. Without a recipient it is sealed for the vault's recovery keys."""
+    keys = format_.recipients(_recipients(house, args))
+    await house.owner.rescan()
+    await house.clients.rescan()
+    after = text(args, "after", "")
+    wanted = [name for name in backing_up.names(house.owner, house.clients, house.places) if name > after]
+    data: list[dict[str, Any]] = []
+    size = 0
+    async for member in backing_up.members(wanted, house.owner, house.clients, house.places):
+        lines = format_.seal(member, text(args, "id"), keys)
+        data.append({"name": member.name, "lines": lines})
+        size += sum(map(len, lines))
+        if size > _PAGE:
+            break
+    more = bool(data) and data[-1]["name"] != wanted[-1]
+    return {"data": data, "more": more, "recipients": [key.as_dict(private=False) for key in keys]}
+
+
+async def plan_restore(house: House, args: Mapping[str, Any]) -> Any:
+    """`{"members": [{"name", "data"}]}`: what would become of each. Changes nothing."""
+    return await _restore(house, args, act=False)
+
+
+async def restore(house: House, args: Mapping[str, Any]) -> Any:
+    return await _restore(house, args, act=True)
+
+
+async def _restore(house: House, args: Mapping[str, Any], *, act: bool) -> Any:
+    members = args.get("members")
+    if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
+        raise Misconfigured("members: a list of {name, data} is expected")
+    await house.owner.rescan()
+    rows = [asdict(await _back(house, text(member, "name"), text(member, "data", ""), act=act)) for member in members]
+    if act and any(row["name"].partition("/")[0] in _TEXTS and row["does"] == "new" for row in rows):
+        await house.take_up()
+    return {"acted": act, "data": rows}
+
+
+async def _back(house: House, name: str, data: str, *, act: bool) -> Row:
+    if name.partition("/")[0] in _TEXTS:
+        # As they are with what was put back just before.
+        return await backing_up.text_back(name, data, read(house.env, house.config_option).places, act=act)
+    folder = read(house.env, house.config_option).places.auth_dir.resolve()
+    if act and folder != house.owner.folder.resolve():
+        raise Misconfigured(f"the configuration keeps credentials in {folder}: restart vaultd, then restore once more")
+    if name.startswith("client-key/"):
+        return await backing_up.key_back(name, data, house.clients, act=act)
+    if name.startswith("credential/"):
+        now = house.clock.now()
+        return await backing_up.login_back(name, data, house.owner, house.catalog, now=now, act=act)
+    raise Misconfigured(f"{name}: no member of a backup is called so")
+
+
+def _recipients(house: House, args: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    given = args.get("recipient")
+    if isinstance(given, dict):
+        return [given]
+    keys = [public.as_dict(private=False) for public in house.keyring.ring.recovery]
+    if not keys:
+        raise Misconfigured("there is no recovery key: vaultd vault recovery add, or --to a public key of yours")
+    return keys

@@ -1,0 +1,185 @@
+"""What a backup takes along and how it comes back: all that a new machine needs but the root key.
+
+Along go the credentials, the client keys issued here, the configuration's text, drop-in manifests and prices. What is
+only of this machine stays: leases, ledger, journal, usage, logs. A login comes back as a file that somebody kept does
+(`Owner.restore`): where it was overtaken its token is spent, and it is left; elsewhere it begins a life there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from vaultd.catalog.models import Catalog
+from vaultd.config.load import parse
+from vaultd.config.places import Places
+from vaultd.errors import Misconfigured
+from vaultd.pool.explain import at
+from vaultd.secret import Secret
+from vaultd.vault.backup import Member
+from vaultd.vault.clients import ClientKeys
+from vaultd.vault.credential import Credential
+from vaultd.vault.owner import Owner
+
+#: A renewal takes 30 s and as much again; then the token it had goes along, which a vendor may still take.
+_WAIT: Final = 60.0
+#: As for the request that brings it; the largest known is the example with every key, 20 kB.
+_TEXT_LIMIT: Final = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What becomes of one member. `left`: nothing, for the reason that `says` gives."""
+
+    name: str
+    what: str
+    does: Literal["new", "replace", "here", "left"]
+    says: str = ""
+
+
+def names(owner: Owner, clients: ClientKeys, places: Places) -> list[str]:
+    """What there is to take along, in order of the names."""
+    found = [name for name, path in _texts(places) if path.is_file()]
+    found += [f"client-key/{key.id}" for key in clients.list() if key.source == "vault"]
+    return sorted(found + [f"credential/{id_}" for id_ in owner.snapshot()])
+
+
+async def members(wanted: Sequence[str], owner: Owner, clients: ClientKeys, places: Places) -> AsyncIterator[Member]:
+    """Each as it is now. A login is taken between two renewals, so that its refresh token is not being spent."""
+    texts = dict(_texts(places))
+    issued = {key.id: key for key in clients.list()}
+    for name in wanted:
+        kind, _, id_ = name.partition("/")
+        if name in texts:
+            yield Member(name, _text(texts[name]))
+        elif kind == "client-key" and (key := issued.get(id_)) is not None:
+            issue = {"alias": key.alias, "value": key.value.reveal()}
+            yield Member(name, msgspec.json.encode(issue | {"enabled": key.enabled, "created_at": key.created_at}))
+        elif kind == "credential":
+            async with owner.leased(id_, timeout=_WAIT) as lease:
+                if (credential := lease.current) is not None:
+                    plain = {"generation": credential.generation, "plain": credential.to_plain()}
+                    yield Member(name, msgspec.json.encode(plain))
+
+
+def _texts(places: Places) -> Iterator[tuple[str, Path]]:
+    yield "config", places.config_file or places.config_dir / "config.yaml"
+    if places.prices_file is not None:
+        yield "prices", places.prices_file
+    for path in sorted(places.providers_dir.glob("*.yaml")):
+        yield f"providers/{path.name}", path
+
+
+def _text(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_TEXT_LIMIT + 1)
+    except OSError as error:
+        raise Misconfigured(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) > _TEXT_LIMIT:
+        raise Misconfigured(f"{path}: is larger than {_TEXT_LIMIT // 1024} KiB, which no backup takes along")
+    return data
+
+
+async def text_back(name: str, data: str, places: Places, *, act: bool) -> Row:
+    """A file of the configuration comes where none is; one that is there stays."""
+    path = _place_of(name, places)
+    if name == "config":
+        parse(data, "the backup's configuration", [])
+    try:
+        there = path.read_bytes() if path.exists() else None
+        if there is None and act:
+            _write_new(path, data.encode())
+    except OSError as error:
+        raise Misconfigured(f"{path}: {error.strerror}") from error
+    if there is None:
+        return Row(name, str(path), "new")
+    if there == data.encode():
+        return Row(name, str(path), "here")
+    return Row(name, str(path), "left", "another one is here, which stays")
+
+
+def _place_of(name: str, places: Places) -> Path:
+    kind, _, file = name.partition("/")
+    if name == "config":
+        return places.config_file or places.config_dir / "config.yaml"
+    if name == "prices" and places.prices_file is not None:
+        return places.prices_file
+    if kind == "providers" and file.endswith(".yaml"):
+        return places.providers_dir / file
+    raise Misconfigured(f"{name}: the configuration here has no place for it")
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+async def key_back(name: str, data: str, clients: ClientKeys, *, act: bool) -> Row:
+    plain = _plain(name, data)
+    try:
+        alias, value = str(plain["alias"]), Secret(str(plain["value"]))
+        enabled, created_at = bool(plain["enabled"]), float(plain["created_at"])
+    except (KeyError, TypeError, ValueError):
+        raise Misconfigured(f"{name}: is no client key") from None
+    if any(key.value == value for key in clients.list()):
+        return Row(name, alias, "here")
+    if act:
+        await clients.adopt(alias, value, enabled=enabled, created_at=created_at)
+    return Row(name, alias, "new")
+
+
+async def login_back(name: str, data: str, owner: Owner, catalog: Catalog, *, now: float, act: bool) -> Row:
+    kept = _credential(name, data)
+    what = f"{kept.provider} {kept.account.email or kept.account.person or kept.settings.label}".strip()
+    current = owner.get(kept.id)
+    if current is not None and _is_same_life(current, kept):
+        return Row(name, what, "here")
+    try:
+        owner.may_return(kept)
+        if act:
+            await owner.restore(kept)
+    except Misconfigured as error:
+        return Row(name, what, "left", str(error))
+    notes = []
+    if kept.provider not in catalog.providers:
+        notes.append(f"no provider {kept.provider} is known here: its manifest or openai-compatibility is missing")
+    if kept.tokens is not None and kept.dead is None and kept.tokens.expires_at <= now:
+        notes.append(
+            f"its token ended at {at(kept.tokens.expires_at)}: where another vaultd has renewed it since, this one is"
+            " spent, and a sign-in is needed"
+        )
+    return Row(name, what, "new" if current is None else "replace", "; ".join(notes))
+
+
+def _credential(name: str, data: str) -> Credential:
+    plain = _plain(name, data)
+    generation, inner = plain.get("generation"), plain.get("plain")
+    if type(generation) is not int or generation < 0 or not isinstance(inner, dict):
+        raise Misconfigured(f"{name}: holds no credential")
+    return Credential.from_plain(inner, id=name.partition("/")[2], generation=generation)
+
+
+def _is_same_life(current: Credential, kept: Credential) -> bool:
+    """The very tokens, whatever was set meanwhile: what is set here is the later word."""
+    if current.tokens is None or kept.tokens is None:
+        return current.key == kept.key and current.provider == kept.provider
+    return current.tokens.refresh == kept.tokens.refresh and current.tokens.access == kept.tokens.access
+
+
+def _plain(name: str, data: str) -> Mapping[str, Any]:
+    try:
+        plain = msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        plain = None
+    if not isinstance(plain, dict):
+        raise Misconfigured(f"{name}: is damaged")
+    return plain
