@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,27 +21,13 @@ INSTALL, LOGIN, SERVE, ASK, MODELS, RECOVERY, DOCTOR = blocks(ROOT / "docs" / "s
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def person(home: dict[str, str], sandbox: Sandbox, tmp_path: Path) -> Person:
-    """With vaultd on the path, and a browser that signs in to whatever it is shown."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    (programs / "vaultd").symlink_to(Path(sys.executable).with_name("vaultd"))
-    (programs / "xdg-open").write_text(
-        '#!/bin/sh\nexec curl --silent --show-error --location --output /dev/null "$1"\n'
-    )
-    (programs / "xdg-open").chmod(0o755)
-    person = Person({**home, "PATH": f"{programs}:{home['PATH']}"})
+def person(stranger: Person, sandbox: Sandbox) -> Person:
+    """Whose vendors are the sandbox's, on ports nobody else uses."""
     overlay = sandbox.overlay()
     overlay["codex"]["oauth"] = overlay["codex"].get("oauth", {}) | {"redirect": {"port": free_port()}}
     sandbox.set("codex", any_port=True)
-    person.configures(json.dumps({"port": free_port(), "providers": overlay}))
-    return person
+    stranger.configures(json.dumps({"port": free_port(), "providers": overlay}))
+    return stranger
 
 
 async def _copied(person: Person, block: str) -> str:
