@@ -37,6 +37,7 @@ docs: $(VENV)/.dev ## write the generated pages of docs/
 	$(BIN)/python -m vaultd.catalog.document
 	$(BIN)/python -m vaultd.work.document
 	$(BIN)/python -m vaultd.work.health.document
+	$(BIN)/python -m vaultd.work.metrics.document
 	$(BIN)/python -m vaultd.server.management.document
 	$(BIN)/python -m vaultd.cli.document
 

@@ -365,6 +365,7 @@ async def build(
         daemon=Daemon(clock.now()) if for_daemon else None,
     )
     house.request_log.turn(config.request_log)
+    house.sign_ins.told = metrics.sign_in
     house.warnings[:] = _warnings(loaded, catalog, keyring, house.request_log)
     if for_daemon:
         set_up_log(house)

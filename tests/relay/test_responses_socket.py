@@ -341,7 +341,10 @@ async def test_each_request_is_counted_and_the_socket_is_none(serve: Serve, vend
         await answered(socket, input=7)
         assert metrics.in_work == 0
     text = metrics.render(Seen()).decode()
-    assert 'vaultd_requests_total{format="openai-responses",provider="codex-api-key",route="relay",status="200"} 1.0' in text
+    assert (
+        'vaultd_requests_total{format="openai-responses",provider="codex-api-key",route="relay",status="200"} 1.0'
+        in text
+    )
     assert 'vaultd_requests_total{format="openai-responses",provider="",route="relay",status="400"} 1.0' in text
     assert 'vaultd_requests_total{format="openai-responses",provider="",route="socket",status="101"} 1.0' in text
 

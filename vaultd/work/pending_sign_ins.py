@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
@@ -262,6 +262,8 @@ class PendingSignIns:
         self._tasks = Tasks()
         self._held: dict[str, SignIn] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
+        #: Hears each provider and outcome, to count them.
+        self.told: Callable[[str, str], None] = lambda _provider, _outcome: None
         self._one_starts = asyncio.Lock()
 
     async def start(self, wish: Wish, who: str, *, asks: bool = True) -> SignIn:
@@ -272,6 +274,7 @@ class PendingSignIns:
             self._held[sign_in.state] = sign_in
             self._running[sign_in.state] = self._tasks.start("sign in", self._run(sign_in, wish, who))
         _log.info("sign-in started", extra={"provider": sign_in.provider})
+        self.told(sign_in.provider, "started")
         return sign_in
 
     def get(self, state: str) -> SignIn | None:
@@ -329,12 +332,14 @@ class PendingSignIns:
             sign_in.fails(error)
             # The class alone: what a vendor said of an answer stays out of the log.
             _log.info("sign-in failed", extra={"provider": sign_in.provider, "error": type(error).__name__})
+            self.told(sign_in.provider, "failed")
         except Exception as error:
             sign_in.fails(VaultdError(f"vaultd failed ({type(error).__name__}); look at its log"))
             raise
         else:
             sign_in.succeeds(credential)
             _log.info("signed in", extra={"provider": sign_in.provider, "credential": credential.id})
+            self.told(sign_in.provider, "ok")
         finally:
             self._running.pop(sign_in.state, None)
 

@@ -85,7 +85,17 @@ async def _dress(request: web.Request, response: web.StreamResponse) -> None:
 def _handler(house: House, door: Door, route: Route, limits: Limits) -> Any:
     async def handle(request: web.Request) -> web.StreamResponse:
         request[_HEADERS] = dict(_PLAIN)
-        deadline = body_deadline(request, limits)
+        deadline, status = body_deadline(request, limits), CLIENT_GONE
+        try:
+            response = await answered(request)
+            status = response.status
+            return response
+        finally:
+            house.metrics.managed(route.method, status)
+            if deadline is not None:
+                deadline.cancel()
+
+    async def answered(request: web.Request) -> web.StreamResponse:
         try:
             caller = await _caller(house, door, request)
             call = await _call(house, caller, route, request)
@@ -94,9 +104,6 @@ def _handler(house: House, door: Door, route: Route, limits: Limits) -> Any:
             return _response(await route.handle(call))
         except Exception as error:  # noqa: BLE001 - one request's failure is not the daemon's; its message may quote a secret
             return _refusal(error, request, route)
-        finally:
-            if deadline is not None:
-                deadline.cancel()
 
     return handle
 
