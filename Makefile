@@ -53,7 +53,7 @@ bench: $(VENV)/.dev ## relay cost beside a bare proxy (needs wrk and nginx)
 	$(BIN)/python benchmarks/relay.py
 
 clients: $(VENV)/.dev ## every real client in every arrangement, against a daemon in front of a fake upstream (needs npm)
-	VAULTD_CLIENTS=core $(BIN)/pytest tests/clients -s -rs
+	VAULTD_CLIENTS=core $(BIN)/pytest tests/clients tests/connect -s -rs
 
 conformance: $(VENV)/.dev ## translation cases and recorded answers through a running daemon; the matrix in docs/
 	VAULTD_WRITE_DOCS=1 $(BIN)/pytest tests/conformance -s -rs

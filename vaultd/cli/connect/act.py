@@ -1,0 +1,255 @@
+"""What `vaultd connect` does with its words: asks the daemon for address, models and key, plans, shows or writes."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import click
+
+from vaultd.cli import terminal
+from vaultd.cli.ask import ask, call_of, daemon
+from vaultd.cli.connect.clients import CLIENTS, Client, Wish
+from vaultd.cli.connect.edit import Edit
+from vaultd.cli.connect.plan import Target
+from vaultd.cli.connect.record import Change, Record, Records, perform
+from vaultd.errors import Misconfigured
+
+#: A value that stands behind a name like these is not shown: a line beside ours may hold anybody's key. A `{…}` is a
+#: reference to one.
+_KEYS: Final = re.compile(
+    r"""(\b(?!env)[\w-]*(?:key|token|secret|password)["']?\s*[:=]\s*["']?)(?![{\s"'])([^"'\s,]{8,})""", re.IGNORECASE
+)
+_NOT_MADE_YET: Final = "vk_(made when this is written)"
+#: Addresses to listen on that none can be asked at.
+_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What the person said."""
+
+    models: Sequence[str]
+    url: str
+    code_assist: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    url: str
+    helper: Sequence[str]
+    key: str
+    catalogue: Sequence[Mapping[str, Any]] | None
+
+
+def overview(env: Mapping[str, str]) -> None:
+    records, rows = Records(env), []
+    for name in CLIENTS:
+        record = records.find(name)
+        state = "-" if record is None else "connected" if records.standing(record) else "changed since"
+        rows.append((name, state, record.url if record else "", _shown(record.models) if record else ""))
+    terminal.table(("CLIENT", "STATE", "DAEMON", "MODELS"), rows)
+
+
+def undo(env: Mapping[str, str], name: str, *, show: bool) -> None:
+    _client(name)
+    records = Records(env)
+    record = records.find(name)
+    if record is None:
+        terminal.chat(f"nothing was written for {name} here, so there is nothing to take back")
+        return
+    changes = records.undoing(record)
+    if show:
+        _show(changes, "")
+        return
+    perform(changes)
+    records.forget(name)
+    for change in changes:
+        terminal.out(f"{'removed' if change.becomes is None else 'restored'} {change.path}")
+        for path in change.kept:
+            terminal.chat(f"{change.path}: {path} was changed since, and stays")
+    terminal.chat(f"its client key goes on to open the daemon, until: vaultd keys delete {name}")
+
+
+def write(ctx: click.Context, name: str, words: Words, *, show: bool) -> None:
+    client, env = _client(name), call_of(ctx).env
+    if words.code_assist and name != "gemini-cli":
+        raise click.UsageError("--code-assist is for gemini-cli")
+    models = dict(_slots(name, client, words.models))
+    records = Records(env)
+    key_file = records.place(name) / "client.key"
+    found = _elsewhere(words.url, key_file, show) if words.url else _here(ctx, name, client, show)
+    if found.catalogue is not None:
+        _check(models.values(), found.catalogue)
+    wish = Wish(
+        env=env,
+        url=found.url,
+        helper=found.helper,
+        key=found.key,
+        key_file=key_file,
+        models=models,
+        catalogue=found.catalogue or (),
+        code_assist=words.code_assist,
+    )
+    targets = list(client.targets(wish))
+    if words.url and not client.keeps_key:
+        targets.append(Target(key_file, "key", (Edit(("key",), found.key, secret=True),)))
+    changes = records.connecting(records.find(name), targets)
+    if show:
+        _show(changes, found.key)
+    else:
+        entries = [change.entry for change in changes if change.entry and change.becomes is not None]
+        records.keep(Record(client=name, url=found.url, models=models, files=entries), changes)
+        perform(changes)
+        for change in changes:
+            word = "left as it is" if change.was == change.becomes else "wrote"
+            terminal.out(f"{word} {change.path}")
+        terminal.chat(f"{client.title} asks {found.url} from its next start on; back: vaultd connect {name} --undo")
+    for line in _advice(client, targets, env, found):
+        terminal.chat(line)
+
+
+# --- what the daemon says ---------------------------------------------------------------------------------------------
+
+
+def _here(ctx: click.Context, name: str, client: Client, show: bool) -> Daemon:
+    call = call_of(ctx)
+    if daemon(call) is None:
+        _no_daemon(ctx)
+    status = ask(ctx, "status")
+    serving = status["daemon"]
+    url = _url(serving["address"]) if serving else _configured(ctx)
+    if serving is None:
+        terminal.chat(f"no daemon answers; {url} is taken for its address, as configured")
+    # In these words a helper finds the same daemon as this command did.
+    config = ["--config", str(Path(call.config).absolute())] if call.config else []
+    helper = [*_ourselves(), "token", *config, "--client-key", name]
+    return Daemon(url, helper, _key(ctx, name, client, show), ask(ctx, "models.list")["data"])
+
+
+def _no_daemon(ctx: click.Context) -> None:
+    """Nobody is given a vault of his own for having asked about another one."""
+    from vaultd.config.load import read  # noqa: PLC0415 - only here
+
+    call = call_of(ctx)
+    if not (read(call.env, call.config).places.auth_dir / ".vault" / "keyring.jwe.json").exists():
+        raise Misconfigured(
+            "no daemon answers here: start it with `vaultd serve`, ask to be in the group of its admin socket, or name"
+            " a daemon elsewhere with --url"
+        )
+
+
+def _configured(ctx: click.Context) -> str:
+    from vaultd.config.load import read  # noqa: PLC0415 - only here
+
+    config = read(call_of(ctx).env, call_of(ctx).config).config
+    scheme = "https" if config.tls.cert else "http"
+    return _url(f"{scheme}://{config.host or '127.0.0.1'}:{config.port}")
+
+
+def _key(ctx: click.Context, name: str, client: Client, show: bool) -> str:
+    """A key of the client's own, so that the usage shows who asked."""
+    found = next((key for key in ask(ctx, "keys.list")["data"] if key["alias"] == name), None)
+    if found is None:
+        return _NOT_MADE_YET if show else str(ask(ctx, "keys.create", {"alias": name})["data"]["vApiKey"])
+    if not found["status"]:
+        raise Misconfigured(f"its client key is switched off: vaultd keys enable {name}")
+    if show or not client.keeps_key:
+        return str(found["vApiKey"])
+    return str(ask(ctx, "keys.get", {"key": found["id"]})["data"]["vApiKey"])
+
+
+def _elsewhere(url: str, key_file: Path, show: bool) -> Daemon:
+    terminal.chat("a daemon elsewhere is not asked which models it has: they are taken as they are named")
+    key = _NOT_MADE_YET if show else terminal.ask_secret("client key").reveal()
+    return Daemon(_url(url), ["cat", str(key_file)], key, None)
+
+
+def _url(address: str) -> str:
+    """Without a path, at a host that can be asked."""
+    parts = urlsplit(address)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise Misconfigured(f"{address!r} is no address as in http://127.0.0.1:8317")
+    host = _ANY.get(parts.hostname, f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname)
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
+
+
+def _ourselves() -> list[str]:
+    """This program, by a name that works in any folder and with any PATH."""
+    script = Path(sys.argv[0])
+    return [str(script.absolute())] if script.name == "vaultd" else [sys.executable, "-m", "vaultd"]
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+def _client(name: str) -> Client:
+    if name not in CLIENTS:
+        near = difflib.get_close_matches(name, CLIENTS, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}?" if near else f"one of: {', '.join(CLIENTS)}"
+        raise click.UsageError(f"no client {name!r} is known: {hint}")
+    return CLIENTS[name]
+
+
+def _slots(name: str, client: Client, given: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for part in ",".join(given).split(","):
+        slot, equals, model = (word.strip() for word in part.partition("="))
+        if not slot:
+            continue
+        slot, model = ("" if slot == "model" else slot, model) if equals else ("", slot)
+        if slot not in client.slots or not model:
+            known = ", ".join(f"{slot}=…" for slot in client.slots if slot)
+            raise click.UsageError(f"{part!r}: --models of {name} takes a model{f', or {known}' if known else ''}")
+        yield slot, model
+
+
+def _check(models: Iterable[str], catalogue: Sequence[Mapping[str, Any]]) -> None:
+    """Each can be asked for now. `vendor://model` and `model(high)` are the model's name with more."""
+    known = [str(row["modelIdentifier"]) for row in catalogue]
+    for model in models:
+        plain = re.sub(r"\([^()]*\)$", "", model.partition("://")[2] or model)
+        if plain not in known and model not in known:
+            near = difflib.get_close_matches(plain, known, n=3)
+            hint = f"nearest: {', '.join(near)}" if near else "`vaultd models list` shows them all"
+            raise Misconfigured(f"no login here serves a model {model!r}; {hint}")
+
+
+def _shown(models: Mapping[str, str]) -> str:
+    return ", ".join(f"{slot}={model}" if slot else model for slot, model in models.items())
+
+
+# --- what a person sees -----------------------------------------------------------------------------------------------
+
+
+def _show(changes: Sequence[Change], key: str) -> None:
+    for change in changes:
+        before, after = _lines(change.was), _lines(change.becomes)
+        if before == after:
+            terminal.out(f"# {change.path} stays as it is")
+            continue
+        names = (str(change.path) if change.was is not None else "/dev/null", str(change.path))
+        for line in difflib.unified_diff(before, after, *names, lineterm=""):
+            terminal.out(_KEYS.sub(r"\1…", line.replace(key, "…") if len(key) > 8 else line))
+
+
+def _lines(data: bytes | None) -> list[str]:
+    return data.decode(errors="replace").splitlines() if data is not None else []
+
+
+def _advice(client: Client, targets: Sequence[Target], env: Mapping[str, str], found: Daemon) -> Iterator[str]:
+    for target in targets:
+        if target.secret:
+            yield f"{target.path} holds the client key: only you can read it (0600)"
+    for name in client.rivals:
+        if env.get(name):
+            yield f"{name} is set in this shell, and counts for more than the file: unset it"
+    if found.url.startswith("http://") and urlsplit(found.url).hostname not in {"127.0.0.1", "localhost", "::1"}:
+        yield f"{found.url} is plain http: the client key and all that is asked can be read on the way"
+    if client.note:
+        yield client.note

@@ -1,0 +1,257 @@
+"""What was written for a client, kept by the person who had it written: the way back.
+
+`<state>/vaultd/connect/<client>/`: `record.json`, and each file as it was before the first time. Everything 0600 in a
+folder 0700, for settings may hold keys. A file is replaced in one step, at the end of its links, with its own mode and
+owner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from vaultd.cli.connect.edit import Odd
+from vaultd.cli.connect.plan import FORMATS, Done, Target, applied, stands, undone
+from vaultd.errors import Misconfigured
+
+#: A file that holds a client key.
+_OWN: Final = 0o600
+
+
+class Entry(msgspec.Struct, kw_only=True):
+    """One file. `backup`: its name beside the record; "" for a file that was not there. `exact`: the file before the
+    last time was that of the backup, to the byte."""
+
+    path: str
+    format: str
+    done: list[Done]
+    after: str
+    backup: str = ""
+    seed: str = ""
+    exact: bool = True
+    mode: int | None = None
+    folders: list[str] = []
+
+
+class Record(msgspec.Struct, kw_only=True):
+    client: str
+    url: str
+    models: dict[str, str] = {}
+    files: list[Entry] = []
+
+
+@dataclass(slots=True)
+class Change:
+    """A file as it is and as it is to be; None: it is not there."""
+
+    path: Path
+    was: bytes | None
+    becomes: bytes | None
+    entry: Entry | None = None
+    #: Where it is to be another than the file's own.
+    mode: int | None = None
+    #: Edits that stay, for somebody else made something else of them.
+    kept: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+
+class Records:
+    """Of one person."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        state = env.get("XDG_STATE_HOME", "")
+        base = Path(state) if state.startswith("/") else home(env) / ".local" / "state"
+        self._folder = base / "vaultd" / "connect"
+
+    def place(self, client: str) -> Path:
+        return self._folder / client
+
+    def find(self, client: str) -> Record | None:
+        try:
+            return msgspec.json.decode((self.place(client) / "record.json").read_bytes(), type=Record)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError) as error:
+            raise Misconfigured(f"{self.place(client) / 'record.json'}: cannot be read: {error}") from None
+
+    def connecting(self, old: Record | None, targets: Sequence[Target]) -> list[Change]:
+        """What is to be written, where `old` is what was written the last time. Raises Misconfigured, before anything
+        is."""
+        before = {change.path: change for change in (self.undoing(old) if old else [])}
+        entries = {real(Path(entry.path)): entry for entry in (old.files if old else [])}
+        changes: list[Change] = []
+        for target in targets:
+            path = real(target.path)
+            undoing, entry = before.pop(path, None), entries.get(path)
+            was = undoing.was if undoing else _content(path)
+            base = undoing.becomes if undoing else was
+            with _named(path):
+                text, done = applied(target.format, _text(base) if base is not None else target.seed, target.edits)
+            data = text.encode()
+            kept = Entry(
+                path=str(target.path),
+                format=target.format,
+                done=done,
+                after=_digest(data),
+                seed=target.seed,
+                backup=entry.backup if entry else ("" if was is None else f"{len(changes)}-{path.name}"),
+                exact=entry is None or (entry.exact and was is not None and _digest(was) == entry.after),
+                mode=entry.mode if entry else _mode(path),
+                folders=entry.folders if entry else [str(folder) for folder in _missing(path)],
+            )
+            mode = _OWN if target.secret or kept.mode is None else None
+            changes.append(Change(path, was, data, kept, mode))
+        return [*before.values(), *changes]
+
+    def undoing(self, record: Record) -> list[Change]:
+        changes = []
+        for entry in record.files:
+            path = real(Path(entry.path))
+            was = _content(path)
+            kept: tuple[str, ...] = ()
+            if was is None:
+                continue
+            if entry.exact and _digest(was) == entry.after:
+                becomes = self._backup(record, entry)
+            else:
+                with _named(path):
+                    text, left = undone(entry.format, _text(was), entry.done)
+                    gone = not entry.backup and (FORMATS[entry.format].empty(text) or _same(entry, text))
+                becomes, kept = None if gone else text.encode(), tuple(".".join(steps) for steps in left)
+            changes.append(Change(path, was, becomes, entry, entry.mode, kept))
+        return changes
+
+    def standing(self, record: Record) -> bool:
+        """Whether all of it is still there."""
+        try:
+            return all(
+                (data := _content(real(Path(entry.path)))) is not None
+                and (_digest(data) == entry.after or stands(entry.format, _text(data), entry.done))
+                for entry in record.files
+            )
+        except Odd:
+            return False
+
+    def keep(self, record: Record, changes: Sequence[Change]) -> None:
+        """Before the files are written: a person who is interrupted has a way back."""
+        folder = self.place(record.client)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        for change in changes:
+            entry = change.entry
+            if entry and entry.backup and change.was is not None and not (folder / entry.backup).exists():
+                replace(folder / entry.backup, change.was, _OWN)
+        replace(folder / "record.json", msgspec.json.format(msgspec.json.encode(record), indent=2), _OWN)
+
+    def forget(self, client: str) -> None:
+        shutil.rmtree(self.place(client), ignore_errors=True)
+        with contextlib.suppress(OSError):  # another client's, or a daemon's
+            self._folder.rmdir()
+            self._folder.parent.rmdir()
+
+    def _backup(self, record: Record, entry: Entry) -> bytes | None:
+        return (self.place(record.client) / entry.backup).read_bytes() if entry.backup else None
+
+
+def perform(changes: Sequence[Change]) -> None:
+    for change in changes:
+        if change.becomes is None:
+            change.path.unlink(missing_ok=True)
+            for made in reversed(change.entry.folders if change.entry else []):
+                with contextlib.suppress(OSError):  # the client keeps things of its own in it
+                    Path(made).rmdir()
+        elif change.becomes != change.was or (change.mode is not None and change.mode != _mode(change.path)):
+            for folder in _missing(change.path):
+                folder.mkdir(mode=0o700)
+            replace(change.path, change.becomes, change.mode)
+
+
+def replace(path: Path, data: bytes, mode: int | None) -> None:
+    """In one step. `mode`: None is the file's own."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        found = None
+    wanted = mode if mode is not None else stat.S_IMODE(found.st_mode) if found else _OWN
+    number = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(number, "wb") as file:
+            if found and (found.st_uid, found.st_gid) != (os.getuid(), os.getgid()):
+                with contextlib.suppress(OSError):  # only root gives files away
+                    os.fchown(file.fileno(), found.st_uid, found.st_gid)
+            os.fchmod(file.fileno(), wanted)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.rename(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise Misconfigured(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def home(env: Mapping[str, str]) -> Path:
+    return Path(env["HOME"]) if env.get("HOME") else Path.home()
+
+
+def real(path: Path) -> Path:
+    """Dotfiles may be links into a repository: what they lead to is edited, the links stay."""
+    return path.resolve()
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Misconfigured(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise Odd("it is no UTF-8 text") from None
+
+
+def _same(entry: Entry, text: str) -> bool:
+    form = FORMATS[entry.format]
+    return bool(entry.seed) and bool(form.read(text) == form.read(entry.seed))
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return None
+
+
+def _missing(path: Path) -> list[Path]:
+    """The folders on the way that are not there, outermost first."""
+    return [folder for folder in reversed(path.parents) if not folder.exists()]
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Odd as error:
+        raise Misconfigured(f"{path}: {error}; nothing was written") from None
