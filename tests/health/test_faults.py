@@ -223,6 +223,17 @@ def the_journal_is_a_folder(person: Person) -> None:
     journal.mkdir()
 
 
+@fault("audit-unwritable")
+def the_audit_log_is_a_folder(person: Person) -> None:
+    person.auth_dir.with_name("audit.log").mkdir()
+
+
+@fault("audit-broken")
+def the_audit_log_is_taken_away(person: Person) -> None:
+    inside(person, lambda house: house.audit.note("ann", "keys.create"))
+    person.auth_dir.with_name("audit.log").unlink()
+
+
 @fault("interrupted-renewal")
 def everything_was_killed_in_mid_renewal(person: Person) -> None:
     signed_in(person, login())

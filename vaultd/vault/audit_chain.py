@@ -122,7 +122,9 @@ class Keys:
             line, who=line.who[:_NAME], action=line.action[:_NAME], status=line.status[:_NAME], what=line.what[:_TEXT]
         )
         facts = {name: value for name, value in msgspec.structs.asdict(cut).items() if name in _ALWAYS or value}
-        body = json.dumps(facts, separators=(",", ":")).replace("\x7f", "\\u007f").encode()
+        # Half of a character, which JSON could say and no reader takes, is a question mark.
+        said = json.dumps(facts, separators=(",", ":"), ensure_ascii=False).encode(errors="replace").decode()
+        body = json.dumps(json.loads(said), separators=(",", ":")).replace("\x7f", "\\u007f").encode()
         mac = _mac(self._lines, body)
         return body[:-1] + b',"mac":"' + mac.encode() + b'"}\n', msgspec.structs.replace(cut, mac=mac)
 

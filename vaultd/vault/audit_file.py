@@ -79,10 +79,11 @@ class _Standing(NamedTuple):
 
 
 class AuditFile:
-    def __init__(self, path: Path, store: FileStore, keys: Keys) -> None:
+    def __init__(self, path: Path, store: FileStore, keys: Keys, most: int = FILE_BYTES) -> None:
         self.path: Final = path
         self.head_path: Final = store.folder / HEAD
         self._store: Final = store
+        self._most: Final = most
         self._keys: Final = keys
         #: As far as this process has seen the chain come: head and log that are put back together are noticed by it.
         self._seen = Head()
@@ -142,7 +143,7 @@ class AuditFile:
 
     def _turn_over(self, head: Head) -> None:
         """Older files are called by their last line's number, so that one rename is all there is to it."""
-        if self.path.stat().st_size >= FILE_BYTES:
+        if self.path.stat().st_size >= self._most:
             self.path.rename(self.path.with_name(f"{self.path.name}.{head.seq}"))
             self._sync_folder()
         older = self._older()
