@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHARED ?= ../shared
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs site links bench clients conformance fuzz crash race clean
+.PHONY: help demo test lint docs site links bench clients conformance fuzz crash race boot clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -63,6 +63,9 @@ fuzz: $(VENV)/.dev ## an hour of bent requests, answers and streams (ARGS="-k ge
 
 crash: $(VENV)/.dev ## kills in mid-renewal, every system call struck, power cuts (KILLS=2000 of each; interrupted, it goes on; needs strace and root)
 	KILLS=$(or $(KILLS),2000) $(BIN)/python benchmarks/crash.py $(ARGS)
+
+boot: $(VENV)/.dev ## a Debian of its own boots systemd, an operator installs vaultd there, and the service is tried (KILLS=60; needs root, debootstrap and systemd-nspawn)
+	KILLS=$(or $(KILLS),60) $(BIN)/python benchmarks/boot.py
 
 race: $(VENV)/.dev ## sixteen processes, one login, EXPIRIES=1000: renewed once for each
 	EXPIRIES=$(or $(EXPIRIES),1000) $(BIN)/pytest tests/work/test_renew_processes.py --timeout 3600

@@ -59,7 +59,9 @@ async def serve(house: House, host: str, port: int, sockets: Sequence[socket.soc
         async with listening(house, host, port, context, fitting(), sockets) as address:
             if house.daemon is not None:
                 house.daemon.address = address
-            _log.info("listening", extra={"address": address, "sockets": "inherited" if sockets else "own"})
+            if sockets:
+                _log.info("the service manager's sockets are used")
+            _log.info("listening", extra={"address": address})
             _settle()
             loop.add_signal_handler(signal.SIGHUP, reload)
             told.ready()
