@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 import os
 import shutil
 import time
@@ -269,6 +270,17 @@ def no_daemon_ran_for_an_hour(person: Person) -> None:
     signed_in(person, login(ends_in=-3600))
 
 
+@fault("second-refresher")
+def codex_still_has_the_login_that_was_taken_over(person: Person) -> None:
+    credential = login()
+    signed_in(person, credential)
+    assert credential.tokens is not None
+    assert credential.tokens.refresh is not None
+    left = Path(person.env["HOME"], ".codex", "auth.json")
+    left.parent.mkdir()
+    left.write_text(json.dumps({"tokens": {"refresh_token": credential.tokens.refresh.reveal()}}))
+
+
 @fault("provider-missing")
 def a_manifest_is_removed(person: Person) -> None:
     signed_in(person, login(provider="acme"))
@@ -394,6 +406,7 @@ def test_a_fault_from_outside_has_its_code(
     broken: Broken, codes: set[str], person: Person, planted: Callable[[Path], Path]
 ) -> None:
     planted(person.config)
+    planted(Path(person.env["HOME"], ".codex", "auth.json"))
     wanted = codes - {"(nothing else)"} if "(nothing else)" in codes else codes | {"daemon-absent"}
     standing = broken(person)
     if hasattr(standing, "__enter__"):

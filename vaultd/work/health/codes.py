@@ -253,6 +253,11 @@ _LOGINS: Final = {
         "renewal", "warn", "A token has expired and was not renewed, mostly because no daemon runs.",
         "vaultd credentials refresh {subject}",
     ),
+    "second-refresher": Fault(
+        "renewal", "warn", "Another program of this user still holds a login that was taken over. At its next refresh "
+        "it is logged out, and may end the login for both.",
+        "vaultd credentials import --from {subject} --remove --yes",
+    ),
     "vendor-down": Fault(
         "vendors", "warn", "A vendor's token endpoint fails for everybody; it is tried now and then.",
         "wait: it is tried again by itself", wakes=True,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from vaultd.work.health import configuration, keys, logins, machine, network
+from vaultd.work.health import configuration, keys, logins, machine, network, others
 from vaultd.work.health.codes import CHECKS, FAULTS, Finding
 from vaultd.work.health.seen import House
 
@@ -34,8 +34,13 @@ _QUICK: Final[tuple[Callable[[House], Iterator[Finding]], ...]] = (
     logins.sunsets,
     network.certificate,
 )
-#: What binds ports, and so may be in another program's way for a moment.
-_RARE: Final[tuple[Callable[[House], Iterator[Finding]], ...]] = (network.exposure, network.callback_ports)
+#: What binds ports, and so may be in another program's way for a moment; and what reads other programs' files, which
+#: only somebody who asks should have read.
+_RARE: Final[tuple[Callable[[House], Iterator[Finding]], ...]] = (
+    network.exposure,
+    network.callback_ports,
+    others.second_refreshers,
+)
 
 _ORDER: Final = {check: number for number, check in enumerate(CHECKS)}
 _CODES: Final = {code: number for number, code in enumerate(FAULTS)}

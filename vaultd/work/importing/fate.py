@@ -7,6 +7,7 @@ refresh token is spent, and presenting it may end the login that is alive (RFC 9
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +24,11 @@ _ROUNDED: Final = 1.0
 #: Where a file only says when its token ends: a vendor's lifetimes differ by a second or two, and no login is renewed
 #: more often than once a minute.
 _SAME_RENEWAL: Final = 30.0
+
+
+#: The fact that keeps, over all renewals, which login was taken over: a hash, so that the file it came from is known
+#: again.
+IMPORTED: Final = "imported"
 
 
 class Older(Misconfigured):
@@ -60,10 +66,27 @@ async def take_in(owner: Owner, found: Found) -> Fate:
         if fate.does in {"here", "older"}:
             return fate
         try:
-            settled = await owner.settle(fate.credential, partial(_over, found))
+            settled = await owner.settle(_marked(fate.credential), partial(_over, found))
         except Older:  # renewed while we looked
             return replace(fate, does="older")
         return replace(fate, id=settled.id)
+
+
+def is_source(found: Found, held: Credential) -> bool:
+    """Whether the file holds the very login that is here, or the one that this was made from."""
+    mark = _mark(found.credential)
+    return bool(mark) and (_is_this_one(held, found.credential) or held.account.facts.get(IMPORTED) == mark)
+
+
+def _marked(credential: Credential) -> Credential:
+    facts = dict(credential.account.facts) | ({IMPORTED: mark} if (mark := _mark(credential)) else {})
+    return replace(credential, account=replace(credential.account, facts=facts))
+
+
+def _mark(credential: Credential) -> str:
+    """64 bits of a hash of a secret that has at least 128: nothing to guess it by."""
+    refresh = credential.tokens.refresh if credential.tokens is not None else None
+    return hashlib.sha256(refresh.reveal().encode()).hexdigest()[:16] if refresh is not None else ""
 
 
 def is_older(found: Found, held: Credential) -> bool:

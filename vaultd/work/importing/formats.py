@@ -29,6 +29,8 @@ class Format:
     taken: str
     instead: str
     login: tuple[str, ...] = ()
+    #: Whether the vendor lets two programs renew one login.
+    shared: bool = False
 
 
 FORMATS: Final[dict[str, Format]] = {
@@ -81,6 +83,7 @@ FORMATS: Final[dict[str, Format]] = {
         gemini_cli.read,
         "Google lets a refresh token be used again, so Gemini CLI may go on; to sign out there may end both.",
         "vaultd connect gemini-cli",
+        shared=True,
     ),
 }
 

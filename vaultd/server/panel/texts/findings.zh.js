@@ -47,6 +47,7 @@ export default {
   "finding.login-ending": "登录即将结束且无法续期。",
   "finding.renewal-failing": "上次续期失败，将以递增的间隔重试。",
   "finding.token-expired": "令牌已过期且未续期，多半是因为服务没有运行。",
+  "finding.second-refresher": "本用户的另一个程序仍保存着已接管的登录：它下次续期时会被登出，也可能使双方的登录都失效。",
   "finding.vendor-down": "供应商的令牌接口对所有人都失败，会不时重试。",
   "finding.endpoint-moved": "供应商的令牌接口已消失或重定向：清单中的地址已过时。",
   "finding.proxy-unreachable": "配置的代理地址没有响应。",
