@@ -55,14 +55,21 @@ def test_bash_completes_commands_vendors_and_credentials_and_makes_nothing(perso
     for name in ("codex-ann@example.com", "claude-ann@example.com"):
         (person.auth_dir / f"{name}.json").write_text("{}")
     before = _files(person)
-    commands, flags, credentials, below, vendors = _tabs(
-        person, "vaultd cred", "vaultd login --qw", "vaultd logout co", "vaultd keys d", "vaultd providers show ac"
+    commands, flags, credentials, below, vendors, clients = _tabs(
+        person,
+        "vaultd cred",
+        "vaultd login --qw",
+        "vaultd logout co",
+        "vaultd keys d",
+        "vaultd providers show ac",
+        "vaultd connect ge",
     )
     assert commands == ["credentials"]
     assert flags == ["--qwen"]
     assert credentials == ["codex-ann@example.com"]
     assert below == ["delete", "disable"]
     assert vendors == ["acme"]
+    assert clients == ["gemini-cli"]
     assert _files(person) == before, "pressing Tab makes no file: no key, no folder"
 
 

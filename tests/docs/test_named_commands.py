@@ -13,7 +13,7 @@ from markdown_pages import ROOT, all_pages, blocks, tokens
 from vaultd.cli import document
 
 #: A command line, up to what ends it in a shell or in prose.
-_COMMAND = re.compile(r"(?:^|[\s(|&;/])vaultd ((?:[^\s|&;)#>]+ *)+)", re.MULTILINE)
+_COMMAND = re.compile(r"(?:^|[\s(|&;/])(?:vaultd )*vaultd ((?:[^\s|&;)#>]+ *)+)", re.MULTILINE)
 #: Of the root, and of every command.
 _EVERYWHERE = {"--help", "-h", "--version", "--config"}
 #: Written from the commands themselves, and a list of what was: what is gone may stand there.

@@ -17,7 +17,7 @@ from vaultd.sandbox import Sandbox
 
 PORT = "8317"
 #: What the page runs, by what it is; installing is another test's (tests/package).
-INSTALL, LOGIN, SERVE, ASK, MODELS, RECOVERY, DOCTOR = blocks(ROOT / "docs" / "start-laptop.md", "sh")
+INSTALL, LOGIN, SERVE, ASK, MODELS, CONNECT, RECOVERY, DOCTOR = blocks(ROOT / "docs" / "start-laptop.md", "sh")
 
 
 @pytest.fixture
@@ -66,6 +66,10 @@ async def test_every_line_of_the_page_works_as_it_stands(
     answer = json.loads(await _copied(person, ASK))
     assert answer["choices"][0]["message"]["content"]
     assert "gpt-5" in await _copied(person, MODELS)
+
+    await _copied(person, CONNECT)
+    settings = json.loads((Path(person.env["HOME"]) / ".claude" / "settings.json").read_text())
+    assert settings["env"]["ANTHROPIC_BASE_URL"] == f"http://127.0.0.1:{_port(person)}"
 
     await _copied(person, RECOVERY)
     assert json.loads((Path(person.env["HOME"]) / "vaultd-recovery.jwk").read_text())["kty"] == "EC"

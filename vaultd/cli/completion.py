@@ -1,4 +1,4 @@
-"""`vaultd completion SHELL`, and what stands for CREDENTIAL, KEY and PROVIDER when a shell asks.
+"""`vaultd completion SHELL`, and what stands for CREDENTIAL, KEY, PROVIDER and CLIENT when a shell asks.
 
 click draws the scripts and finds the words. A shell asks in the middle of a line that a person types: nothing is said
 on stderr, made, read from a terminal or asked of a vendor, and whatever fails is no word at all.
@@ -85,9 +85,16 @@ def _providers(call: Call) -> Iterable[str]:
     return load(shipped_folder(), loaded.places.providers_dir, loaded.config, loaded.source).providers
 
 
+def _clients(_call: Call) -> Iterable[str]:
+    from vaultd.cli.connect.clients import CLIENTS  # noqa: PLC0415 - start-up time
+
+    return CLIENTS
+
+
 #: An argument of this name means the same in every command.
 NAMED: Final[Mapping[str, click.ParamType[str]]] = {
     "credential": Named(_credentials),
     "key": Named(_keys),
     "provider": Named(_providers),
+    "client": Named(_clients),
 }

@@ -25,7 +25,7 @@ MANUAL: Final = Path("docs/vaultd.1")
 #: As `cli.main` returns them; a test holds the two together.
 EXIT_CODES: Final[Mapping[int, str]] = {
     0: "Done.",
-    1: "`doctor`, `health`, `audit verify`: something was found.",
+    1: "`doctor`, `audit verify`: something was found.",
     2: "The command line is wrong.",
     3: "The person or the vendor refused: access denied, an expired code, a login that needs a person.",
     4: "Timed out waiting.",
