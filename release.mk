@@ -1,5 +1,5 @@
 # What a release is made of: docs/releasing.md says in which order.
-.PHONY: wheel lock image image-dry
+.PHONY: wheel lock image image-dry sbom licenses advisories installs
 
 # The moment of the commit: every date in an archive or an image is this one, so that two builds are the same bytes.
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601600)
@@ -22,3 +22,29 @@ image: ## the image vaultd:latest, of this commit (BASE=python:3.11-slim-bookwor
 
 image-dry: $(VENV)/.dev ## the same steps and the same command without an engine, in a Debian tree (root, debootstrap; three minutes)
 	$(BIN)/python benchmarks/image.py $(ARGS)
+
+# What the image holds, and nothing else: where the list of licences and the bill of materials are read off.
+build/locked/.done: locks/runtime.txt $(VENV)/.dev
+	rm -rf build/locked && $(BIN)/python -m venv build/locked
+	build/locked/bin/pip install --quiet --require-hashes --no-deps --only-binary=:all: -r locks/runtime.txt
+	build/locked/bin/pip uninstall --quiet --yes pip setuptools
+	@touch $@
+
+sbom: build/locked/.done ## bill of materials of the image's packages (CycloneDX) in dist/
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON \
+		--output-file dist/vaultd.cdx.json build/locked/bin/python
+
+licenses: build/locked/.done ## write docs/licenses.md
+	$(BIN)/python release/licenses.py build/locked/bin/python
+
+advisories: $(VENV)/.dev ## has a locked package a known hole? Says so where no source of advisories can be reached
+	$(BIN)/python release/advisories.py
+
+installs: wheel ## the wheel installed by pipx and by uv tool in clean homes, and the demo run by each
+	rm -rf build/installs && mkdir -p build/installs/pipx build/installs/uv
+	$(BIN)/python -m venv build/installs/tool && build/installs/tool/bin/pip install --quiet pipx
+	HOME=$(CURDIR)/build/installs/pipx build/installs/tool/bin/pipx install --quiet dist/*.whl
+	HOME=$(CURDIR)/build/installs/uv UV_TOOL_BIN_DIR=$(CURDIR)/build/installs/uv/.local/bin $(BIN)/uv tool install --quiet dist/*.whl
+	for by in pipx uv; do env -i HOME=$(CURDIR)/build/installs/$$by XDG_RUNTIME_DIR=$(CURDIR)/build/installs/$$by PATH=/usr/bin:/bin \
+		build/installs/$$by/.local/bin/vaultd demo --once || exit 1; done

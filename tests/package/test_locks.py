@@ -57,3 +57,22 @@ def test_no_lock_names_where_packages_are_fetched() -> None:
     """Whoever builds has an index of his own; the hashes make it no matter which."""
     for lock in WANTED:
         assert "://" not in (ROOT / "locks" / lock).read_text()
+
+
+#: Looked at: they ask for the notice to be kept, and MPL (certifi's list of authorities) for changes to that file to be
+#: shown. No copyleft that would reach us.
+KNOWN_LICENCES = re.compile(
+    r"MIT(-0| License)?|Apache(-2\.0| Software License)|BSD(-[23]-Clause| License)|3-Clause BSD License"
+    r"|PSF-2\.0|Python Software Foundation License|Mozilla Public License 2\.0 \(MPL 2\.0\)"
+)
+
+
+def test_every_locked_package_is_in_the_list_of_licences_and_each_licence_is_one_we_know() -> None:
+    page = (ROOT / "docs" / "licenses.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ") and " | " in line][1:]
+    listed = {canonicalize_name(name): version for name, version, _ in rows}
+    pinned = {name: str(next(iter(pin.specifier)).version) for name, (pin, _) in entries("runtime.txt").items()}
+    assert listed == pinned, "make licenses"
+    for name, _, licence in rows:
+        for part in re.split(r" AND | OR |; ", licence):
+            assert KNOWN_LICENCES.fullmatch(part), f"{name}: {part} has not been looked at"

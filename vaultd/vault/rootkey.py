@@ -117,8 +117,8 @@ def create(path: Path, *, replacing: bool = False) -> RootKey:
         sync_folder(path.parent)
     except OSError as error:
         raise Misconfigured(
-            f"the key file {path} cannot be written: {error.strerror}; give a root key as"
-            " $CREDENTIALS_DIRECTORY/vaultd-root, or a place that can be",
+            f"the key file {path} cannot be written: {error.strerror}; a root key may also come as"
+            " $CREDENTIALS_DIRECTORY/vaultd-root",
             code="key-unwritable",
         ) from error
     return replace(read_key_file(path), created=True)
