@@ -213,12 +213,11 @@ def leaves(home: Path, left: Left, sandbox: Sandbox, planted: Callable[[Path], P
     return file, access.family
 
 
-def asked(daemon: Daemon, path: str, body: dict[str, Any]) -> tuple[int, str]:
+def asked(daemon: Daemon, path: str, body: dict[str, Any], key: str = KEY) -> tuple[int, str]:
     at = urlsplit(daemon.address)
     connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=LONGEST)
-    connection.request(
-        "POST", path, json.dumps(body), {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
-    )
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    connection.request("POST", path, json.dumps(body), headers)
     answer = connection.getresponse()
     said = answer.status, answer.read().decode()
     connection.close()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from jwcrypto import jwe, jwk
 from leaving import LEFT, Left, asked, leaves
 from shell import Daemon, Person
 from test_canary import search
@@ -59,15 +60,83 @@ def test_sec_53_a_login_is_looked_at_taken_over_renewed_and_used(
     assert person.types("credentials", "remove", id_).code == 0
 
 
-def test_a_login_goes_out_of_its_file_when_asked_and_what_else_is_in_there_stays(
+def test_sec_53_doctor_sees_a_second_refresher_and_its_action_takes_the_login_out_of_that_file(
     person: Person, daemon: Daemon, sandbox: Sandbox, planted: Callable[[Path], Path]
 ) -> None:
     left = next(one for one in LEFT if one.format == "claude-code")
     file, _ = leaves(Path(person.env["HOME"]), left, sandbox, planted)
-    looked = person.types("credentials", "import", "--from", "claude-code", "--remove")
-    assert f"would be taken out of {file}" in looked.err
-    done = person.types("credentials", "import", "--from", "claude-code", "--remove", "--yes", "--json")
+    assert person.types("credentials", "import", "--from", "claude-code", "--yes").code == 0
+    id_ = "claude-claude-code@example.com"
+    assert person.types("credentials", "refresh", id_).code == 0
+    row = next(row for row in person.types("doctor", "--json").json["checks"] if row["code"] == "second-refresher")
+    assert str(file) in row["says"]
+    assert id_ in row["says"]
+    assert "CANARY" not in json.dumps(row)
+
+    action = row["action"].removeprefix("vaultd ").split()
+    assert f"would be taken out of {file}" in person.types(*action[:-1]).err
+    assert b"claudeAiOauth" in file.read_bytes()
+    done = person.types(*action, "--json")
+
     assert done.json["removed"] == [str(file)]
     assert json.loads(file.read_text()) == {"mcpOAuth": {"a server": {"accessToken": "CANARY-mcp"}}}
     assert file.stat().st_mode & 0o777 == 0o600
-    assert person.types("credentials", "remove", done.json["logins"][0]["id"]).code == 0
+    assert "second-refresher" not in {row["code"] for row in person.types("doctor", "--json").json["checks"]}
+    assert person.types("credentials", "remove", id_).code == 0
+
+
+def test_thr_19_a_login_is_handed_on_sealed_to_a_key_and_told_in_the_audit_log(
+    person: Person, daemon: Daemon, sandbox: Sandbox, planted: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    for left in LEFT[1:3]:
+        leaves(Path(person.env["HOME"]), left, sandbox, planted)
+        assert person.types("credentials", "import", "--from", left.format, "--yes").code == 0
+    ids = [f"{left.vendor}-{left.format}@example.com" for left in LEFT[1:3]]
+    theirs = jwk.JWK.generate(kty="EC", crv="P-256")
+    private, public, out = tmp_path / "private.jwk", tmp_path / "public.jwk", tmp_path / "logins.jwe"
+    private.write_text(theirs.export_private())
+    public.write_text(theirs.export_public())
+
+    refused = person.types("credentials", "export", *ids, "--to", str(private), "--out", str(out))
+    assert (refused.code, out.exists()) == (78, False)
+    assert "is a private key" in refused.err
+    done = person.types("credentials", "export", *ids, "--to", str(public), "--out", str(out))
+
+    assert done.code == 0, done.err
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert search(tmp_path) == set()
+    for line, id_, left in zip(out.read_text().splitlines(), ids, LEFT[1:3], strict=True):
+        opened = jwe.JWE()
+        opened.deserialize(line, theirs)
+        file = json.loads(opened.payload)
+        assert (file["type"], file["email"]) == (left.vendor, f"{left.format}@example.com")
+        assert file["refresh_token"] == sandbox[left.vendor].families[-1].refresh
+        assert f"exported: {id_} as {id_}.json" in done.out
+    audit = (Path(person.env["XDG_STATE_HOME"]) / "vaultd" / "audit.log").read_text()
+    assert all(id_ in line for line in audit.splitlines()[-1:] for id_ in ids), audit.splitlines()[-2:]
+    again = person.types("credentials", "export", *ids, "--to", str(public), "--out", str(out))
+    assert again.code == 78, "no file is ever written over"
+    for id_ in ids:
+        assert person.types("credentials", "remove", id_).code == 0
+
+
+def test_cliproxyapis_configuration_gives_its_keys_and_leads_to_its_logins(
+    person: Person, daemon: Daemon, sandbox: Sandbox, planted: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    left = LEFT[0]
+    file, _ = leaves(Path(person.env["HOME"]), left, sandbox, planted)
+    key = "theirs-CANARY-89abcdef0123456789abcdef01234567"
+    config = planted(tmp_path / "config.yaml")
+    config.write_text(f"api-keys: [{key}]\nauth-dir: ~/.cli-proxy-api\ngemini-api-key: [{{api-key: CANARY-AIza}}]\n")
+    before = config.read_bytes()
+    looked = person.types("credentials", "import", str(config), "--json").json
+    assert [row["does"] for row in looked["logins"] + looked["client_keys"]] == ["new"] * 3
+    done = person.types("credentials", "import", str(config), "--yes", "--remove")
+    assert done.code == 0, done.err
+    assert "starts vaultd as it is: put it at" in done.err
+    assert (config.read_bytes(), file.exists()) == (before, False)
+    path, body = left.ask
+    status, answer = asked(daemon, path, body, key=key)
+    assert status == 200, answer
+    again = person.types("credentials", "import", str(config), "--json").json
+    assert [row["does"] for row in again["logins"] + again["client_keys"]] == ["here", "here"]
