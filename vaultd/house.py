@@ -387,8 +387,11 @@ def set_up_log(house: House) -> None:
             house.log_file = LogFile(path)
         except OSError as error:
             house.troubles["log-unwritable"] = f"the log file {path} cannot be written: {error.strerror}"
-    handler = house.log_file or logs.Gathered()
-    logs.set_up(handler, house.recent, debug=house.config.debug, secrets=house.secrets)
+    handler, config = house.log_file or logs.Gathered(), house.config
+    journal = house.log_file is None and logs.in_journal(house.env)
+    logs.set_up(
+        handler, house.recent, debug=config.debug, secrets=house.secrets, form=config.log_format, journal=journal
+    )
 
 
 def use_usage(house: House) -> None:

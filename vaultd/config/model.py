@@ -284,6 +284,9 @@ class Config(_Section, frozen=True, kw_only=True):
     usage: Annotated[UsageBook, Meta(description="What was used, by request and by hour.")] = UsageBook()
     debug: Annotated[bool, Meta(description="More log lines; never a body or a secret.")] = False
     logging_to_file: Annotated[bool, Meta(description="Log to a file; otherwise to the journal or stderr.")] = False
+    log_format: Annotated[
+        Literal["text", "json"], Meta(description="One line each: `key=value`, or a JSON object with the same fields.")
+    ] = "text"
     request_log: Annotated[
         bool,
         Meta(

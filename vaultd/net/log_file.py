@@ -20,6 +20,10 @@ FILE_BYTES: Final = 10 * 1024 * 1024
 _FILES: Final = 5
 
 
+#: How `logs.JsonLine` begins.
+_JSON: Final = '{"ts":"'
+
+
 class Tail(NamedTuple):
     """Lines, oldest first, and the unix second of the last."""
 
@@ -122,8 +126,9 @@ def _lines(file: BinaryIO, size: int) -> tuple[list[str], int]:
 
 
 def _second(line: str) -> int:
-    """When a line was written; 0 for one that does not begin with that, which none of ours does."""
+    """When a line was written, in either form; 0 for one that does not begin with that, which none of ours does."""
+    begins = line.removeprefix(_JSON).partition('"' if line.startswith(_JSON) else " ")[0]
     try:
-        return int(dt.datetime.fromisoformat(line.partition(" ")[0]).timestamp())
+        return int(dt.datetime.fromisoformat(begins).timestamp())
     except ValueError:
         return 0

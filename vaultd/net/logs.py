@@ -1,5 +1,5 @@
-"""How the log looks: one line per verb finished, `key=value`, on stderr (the journal) or in a file (`net.log_file`).
-The last of it stays in memory (`net.recent`).
+"""How the log looks: one line per verb finished, `key=value` or JSON, on stderr (the journal) or in a file
+(`net.log_file`). The last of it stays in memory (`net.recent`).
 
 Fields come from an allow-list, so that nothing reaches the log because somebody passed it along (THR-27). Control and
 direction characters are escaped (THR-29). An exception shows its class and frames, never its message: a message may
@@ -14,6 +14,7 @@ import asyncio
 import datetime as dt
 import json
 import logging
+import os
 import re
 import time
 import traceback
@@ -23,7 +24,9 @@ from contextlib import nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Final, TextIO
+from typing import Final, Literal, TextIO
+
+import msgspec
 
 from vaultd.secret import Secret
 
@@ -46,6 +49,10 @@ _GATHER_SECONDS: Final = 0.1
 _PLAIN: Final = re.compile(r'[^ "=\\]+')
 
 Secrets = Callable[[], Iterable[Secret]]
+Form = Literal["text", "json"]
+
+#: sd-daemon(3): what a line begins with for the journal to know how bad it is.
+_PRIORITIES: Final = {"DEBUG": "<7>", "INFO": "<6>", "WARNING": "<4>", "ERROR": "<3>", "CRITICAL": "<2>"}
 
 
 class Told(logging.LogRecord):
@@ -62,14 +69,16 @@ _BLANK: Final = logging.makeLogRecord({"levelno": logging.INFO, "levelname": "IN
 
 
 class Line(logging.Formatter):
-    """`2026-01-02T03:04:05.678Z info renewed credential=codex-a expires_in=3600`"""
+    """`2026-01-02T03:04:05.678Z info renewed credential=codex-a expires_in=3600`; for the journal, which has the time
+    itself, `<6>info renewed …`."""
 
-    def __init__(self, secrets: Secrets = tuple) -> None:
+    def __init__(self, secrets: Secrets = tuple, *, journal: bool = False) -> None:
         super().__init__()
         self._secrets = secrets
+        self._begins = _priority if journal else _stamp
 
     def format(self, record: logging.LogRecord) -> str:
-        line = f"{moment(record)} {record.levelname.lower()} {record.getMessage()}"
+        line = f"{self._begins(record)}{record.levelname.lower()} {record.getMessage()}"
         given: Mapping[str, object] = record.__dict__
         names: Iterable[str] = FIELDS
         if type(record) is Told:  # one a request: its few fields are walked, not all that there are
@@ -85,6 +94,72 @@ class Line(logging.Formatter):
             line += f" exception={record.exc_info[0].__name__} at={frames(record.exc_info[2])}"
         line = escaped(line)
         return scrubbed(line, self._secrets()) if record.levelno >= logging.WARNING else line
+
+
+class JsonLine(logging.Formatter):
+    """`{"ts":"2026-01-02T03:04:05.678Z","level":"info","logger":"vaultd.work","msg":"renewed","credential":"codex-a"}`
+
+    For the journal the same after its `<6>`, time included: whoever reads these lines by program has one shape to know.
+    """
+
+    def __init__(self, secrets: Secrets = tuple, *, journal: bool = False) -> None:
+        super().__init__()
+        self._secrets = secrets
+        self._journal = journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "ts": moment(record), "level": record.levelname.lower(), "logger": record.name, "msg": record.getMessage(),
+        }  # fmt: skip
+        if type(record) is Told:  # as above
+            for name, value in record.fields.items():
+                if value is not None and name in _ALLOWED:
+                    line[name] = value if type(value) in _NUMBERS else str(value)
+        else:
+            given = record.__dict__
+            line |= {
+                name: value if type(value) in _NUMBERS else str(value)
+                for name in FIELDS
+                if (value := given.get(name)) is not None
+            }
+        if record.exc_info and record.exc_info[0]:
+            line |= {"exception": record.exc_info[0].__name__, "at": frames(record.exc_info[2])}
+        if record.levelno >= logging.WARNING:  # before a quote in a secret becomes two characters
+            secrets = list(self._secrets())
+            line = {name: scrubbed(value, secrets) if isinstance(value, str) else value for name, value in line.items()}
+        text = jsoned(line)
+        return f"{_priority(record)}{text}" if self._journal else text
+
+
+_NUMBERS: Final = frozenset({int, float, bool})
+_json: Final = msgspec.json.Encoder().encode
+
+
+def jsoned(line: Mapping[str, object]) -> str:
+    """In one line of printable characters, and JSON still."""
+    try:
+        text = _json(line).decode()
+    except UnicodeEncodeError:  # half of a character, of a file's name
+        text = json.dumps(line, separators=(",", ":"))
+    if text.isprintable():
+        return text
+    return "".join(json.dumps(char)[1:-1] if hidden(char) else char for char in text)
+
+
+def in_journal(env: Mapping[str, str], stream: int = 2) -> bool:
+    """Whether stderr leads to the journal: systemd says where that is by device and inode (systemd.exec(5))."""
+    with suppress(OSError):
+        facts = os.fstat(stream)
+        return env.get("JOURNAL_STREAM") == f"{facts.st_dev}:{facts.st_ino}"
+    return False
+
+
+def _priority(record: logging.LogRecord) -> str:
+    return _PRIORITIES.get(record.levelname, "<6>")
+
+
+def _stamp(record: logging.LogRecord) -> str:
+    return f"{moment(record)} "
 
 
 def moment(record: logging.LogRecord) -> str:
@@ -119,8 +194,11 @@ def _quoted(text: str) -> str:
 
 
 def _escaped(char: str) -> str:
-    hidden = unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"}
-    return char.encode("unicode_escape").decode() if hidden else char
+    return char.encode("unicode_escape").decode() if hidden(char) else char
+
+
+def hidden(char: str) -> bool:
+    return unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"}
 
 
 def frames(trace: TracebackType | None) -> str:
@@ -172,12 +250,19 @@ class Gathered(logging.StreamHandler[TextIO]):
 
 
 def set_up(
-    handler: logging.Handler, recent: logging.Handler | None = None, *, debug: bool, secrets: Secrets = tuple
+    handler: logging.Handler,
+    recent: logging.Handler | None = None,
+    *,
+    debug: bool,
+    secrets: Secrets = tuple,
+    form: Form = "text",
+    journal: bool = False,
 ) -> None:
-    """Sends the whole process's log to `handler`, and to `recent`. Called again on reload: the last call holds."""
+    """Sends the whole process's log to `handler`, and to `recent`. Called again on reload: the last call holds.
+    `journal`: what `handler` writes goes there."""
     # Facts that no line shows need not be gathered for each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler.setFormatter(Line(secrets))
+    handler.setFormatter((JsonLine if form == "json" else Line)(secrets, journal=journal))
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)

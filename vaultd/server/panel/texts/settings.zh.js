@@ -101,6 +101,7 @@ export default {
   "settings.says.usage-statistics-enabled": "`false` 时不收集任何用量。",
   "settings.says.debug": "更多日志；绝不包含正文或密钥。",
   "settings.says.logging-to-file": "日志写入文件；否则写入 journal 或 stderr。",
+  "settings.says.log-format": "每行一条：key=value，或含相同字段的 JSON 对象。",
   "settings.says.request-log": "保留客户端与供应商之间的全部内容（提示与回答）一天：加密保存，去除密钥。可通过 `GET /v0/management/request-logs` 读取。",
   "settings.says.usage.detail-days": "每个请求的记录（不含内容）保留的天数。最多保留最近 500,000 条；0 表示不保留。",
   "settings.says.usage.total-days": "每小时汇总保留的天数：一年零一个月，便于与去年同月比较。小时和日期按服务所在时区计算。",
