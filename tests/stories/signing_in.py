@@ -1,16 +1,21 @@
-"""`vaultd login` as a person runs it: a process of its own, its two outputs, a browser beside it."""
+"""`vaultd login` as a person runs it: a process of its own, its two outputs, a browser beside it, or a daemon."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from ports import free_port
+from shell import Daemon, Person
+from vendors import vendors
 
 from vaultd.sandbox import Sandbox
 
@@ -89,6 +94,8 @@ class House:
             overlay[name].setdefault("oauth", {})["redirect"] = {"port": port}
         self.config = Path(self.env["HOME"]) / "config.yaml"
         self.config.write_text(json.dumps({"providers": overlay}))
+        #: What every command is told.
+        self.words = ("--config", str(self.config))
 
     @property
     def auth_dir(self) -> Path:
@@ -97,14 +104,45 @@ class House:
     def sealed(self) -> list[str]:
         return sorted(path.name for path in self.auth_dir.glob("*.json"))
 
+    def command(self, *args: str) -> list[str]:
+        return [sys.executable, "-m", "vaultd", "login", *self.words, *args]
+
     async def login(
-        self, *args: str, stdin: int = asyncio.subprocess.PIPE, stderr: int = asyncio.subprocess.PIPE, **env: str
+        self,
+        *args: str,
+        stdin: int = asyncio.subprocess.PIPE,
+        stderr: int = asyncio.subprocess.PIPE,
+        within: Sequence[str] = (),
+        **env: str,
     ) -> Login:
+        """`within`: a program that runs another, and its words."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "vaultd", "login", "--config", str(self.config), *args),
+            *(*within, *self.command(*args)),
             env=self.env | env,
             stdin=stdin,
             stdout=asyncio.subprocess.PIPE,
             stderr=stderr,
         )
         return Login(process)
+
+
+@contextmanager
+def beside_a_daemon(factory: pytest.TempPathFactory) -> Iterator[tuple[House, Daemon]]:
+    """A house whose daemon runs: its commands find it by themselves, and read no configuration."""
+    root = factory.mktemp("beside")
+    env = {
+        "HOME": str(root),
+        "XDG_CONFIG_HOME": str(root / "config"),
+        "XDG_STATE_HOME": str(root / "state"),
+        "XDG_RUNTIME_DIR": str(factory.mktemp("r")),
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+    }
+    with vendors() as sandbox:
+        house = House(sandbox, env)
+        daemon = Daemon(Person(env), *house.words)
+        house.words = ()
+        try:
+            yield house, daemon
+        finally:
+            daemon.ends()

@@ -191,7 +191,7 @@ async def answer(call: Call) -> Sign:
 async def cancel(call: Call) -> Done:
     sign_in = _named(call)
     call.changed.append(sign_in.provider)
-    if sign_in.answered and _yes(call.query.get("unanswered", "")):
+    if (sign_in.answered or sign_in.naming) and _yes(call.query.get("unanswered", "")):
         raise Refused(409, "the answer is in, and the sign-in ends by itself")
     await call.house.sign_ins.cancel(sign_in)
     return Done()
