@@ -7,6 +7,10 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+if sys.platform != "linux":
+    # Before what is only there is imported: one line and no traceback. docs/releasing.md lists what it is.
+    sys.exit(f"vaultd: needs Linux, and this is {sys.platform}: run it in a container or a virtual machine")
+
 from vaultd.cli.main import run
 from vaultd.net.process import harden
 

@@ -107,6 +107,15 @@ async def test_the_version_names_the_commit_it_was_built_from(
     assert said == f"vaultd {__version__}\n", "not known, and nothing made up"
 
 
+@pytest.mark.parametrize("platform", ["win32", "darwin"])
+def test_where_it_does_not_run_it_says_so_in_one_line(platform: str) -> None:
+    script = f"import runpy, sys; sys.platform = {platform!r}; runpy.run_module('vaultd', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"vaultd: needs Linux, and this is {platform}: ")
+    assert done.stderr.count("\n") == 1
+
+
 MANIFEST = """\
 id: invented
 name: A vendor nobody has heard of
