@@ -26,7 +26,7 @@ from vaultd.errors import Misconfigured
 _KEYS: Final = re.compile(
     r"""(\b(?!env)[\w-]*(?:key|token|secret|password)["']?\s*[:=]\s*["']?)(?![{\s"'])([^"'\s,]{8,})""", re.IGNORECASE
 )
-_NOT_MADE_YET: Final = "vk_(made when this is written)"
+_NOT_MADE_YET: Final = "vk_made-when-this-is-written"
 #: Addresses to listen on that none can be asked at.
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
 
@@ -235,7 +235,8 @@ def _show(changes: Sequence[Change], key: str) -> None:
             continue
         names = (str(change.path) if change.was is not None else "/dev/null", str(change.path))
         for line in difflib.unified_diff(before, after, *names, lineterm=""):
-            terminal.out(_KEYS.sub(r"\1…", line.replace(key, "…") if len(key) > 8 else line))
+            shown = line[:1] + line[1:].expandtabs(4)
+            terminal.out(_KEYS.sub(r"\1…", shown.replace(key, "…") if key else shown))
 
 
 def _lines(data: bytes | None) -> list[str]:

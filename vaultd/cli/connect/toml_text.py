@@ -104,7 +104,8 @@ def _without_table(text: str, path: Path) -> str:
 
 def _statements(text: str) -> list[_Statement]:
     """Raises Odd where the text has more than statements of one or more whole lines, which TOML does not."""
-    lines, found, table = text.splitlines(keepends=True), [], ()
+    lines, found = text.splitlines(keepends=True), []
+    table: Path = ()
     place, start = 0, 0
     while place < len(lines):
         end = place

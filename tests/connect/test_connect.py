@@ -1,0 +1,168 @@
+"""`vaultd connect` as a person types it, beside a daemon: shown, written, written again, taken back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from beside import Machine, Owner
+from shell import Person
+
+SETTINGS = b'{\n\t"env": {"ANTHROPIC_API_KEY": "sk-CANARY-of-mine"},\n\t"theme": "dark"\n}'
+
+
+def said_in(file: Path) -> dict[str, object]:
+    told: dict[str, object] = json.loads(file.read_text())
+    return told
+
+
+def test_print_shows_what_would_be_written_and_no_key_and_changes_nothing(owner: Owner) -> None:
+    owner.has(".claude/settings.json", SETTINGS)
+    before, keys = owner.tree(), owner.types("keys", "list").out
+    shown = owner.connects("claude-code", "--print", "--models", "opus=gemini-3-pro").out
+    assert '"ANTHROPIC_DEFAULT_OPUS_MODEL": "gemini-3-pro"' in shown
+    assert "apiKeyHelper" in shown and "CANARY" not in shown
+    assert "vk_" not in owner.connects("gemini-cli", "--print").out
+    assert "GEMINI_API_KEY=" in owner.connects("gemini-cli", "--print").out
+    assert (owner.tree(), owner.types("keys", "list").out) == (before, keys)
+
+
+def test_again_with_other_models_and_then_back_to_the_byte(owner: Owner) -> None:
+    dotfiles = owner.has("dotfiles/claude.json", SETTINGS)
+    dotfiles.chmod(0o640)
+    link = owner.home / ".claude" / "settings.json"
+    link.parent.mkdir()
+    link.symlink_to("../dotfiles/claude.json")
+    before = owner.tree()
+
+    owner.connects("claude-code", "--models", "opus=gemini-3-pro,haiku=qwen3-coder-plus")
+    first = owner.tree()
+    assert "left as it is" in owner.connects("claude-code", "--models", "opus=gemini-3-pro,haiku=qwen3-coder-plus").out
+    assert owner.tree() == first
+    owner.connects("claude-code", "--models", "sonnet=gpt-5.5", "--models", "claude-opus-4-8")
+    told = said_in(link)
+    assert (told["model"], told["theme"]) == ("claude-opus-4-8", "dark")
+    assert told["env"].keys() == {"ANTHROPIC_BASE_URL", "ANTHROPIC_DEFAULT_SONNET_MODEL"}  # type: ignore[attr-defined]
+    assert link.is_symlink() and dotfiles.stat().st_mode & 0o777 == 0o640
+    kept = [path for path in owner.home.rglob("connect/claude-code/*") if path.name != "record.json"]
+    assert [path.read_bytes() for path in kept] == [SETTINGS]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in [*kept, *(one.parent for one in kept)])
+    shown = owner.connects("claude-code", "--undo", "--print").out
+    assert '+    "env": {"ANTHROPIC_API_KEY": "…"},' in shown
+
+    owner.connects("claude-code", "--undo")
+    assert owner.tree() == before and link.is_symlink()
+    assert "nothing to take back" in owner.connects("claude-code", "--undo").err
+
+
+def test_what_was_touched_between_keeps_its_touches(owner: Owner) -> None:
+    """As Claude Code writes its settings when a model is chosen: all anew, with two blanks."""
+    file = owner.has(".claude/settings.json", SETTINGS)
+    owner.connects("claude-code", "--models", "gpt-5.5")
+    touched = said_in(file) | {"model": "opus", "verbose": True}
+    file.write_text(json.dumps(touched, indent=2))
+    assert "changed since" in owner.types("connect").out
+    owner.connects("claude-code", "--models", "opus=gpt-5.5")
+    left = owner.connects("claude-code", "--undo")
+    assert said_in(file) == json.loads(SETTINGS) | {"model": "opus", "verbose": True}
+    assert "vaultd keys delete claude-code" in left.err
+
+
+def test_how_each_client_stands(owner: Owner, machine: Machine) -> None:
+    owner.connects("codex", "--models", "gpt-5.5(high)")
+    rows = {line.split()[0]: line.split()[1:] for line in owner.types("connect").out.splitlines()}
+    assert rows["codex"] == ["connected", machine.url, "gpt-5.5(high)"]
+    assert rows["opencode"] == ["-"]
+    owner.connects("codex", "--undo")
+    assert [*owner.home.rglob("*codex*"), *owner.home.rglob("vaultd")] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("claude-cod",), 2, "did you mean claude-code?"),
+        (("claude-code", "--models", "opus=gemini-3-por"), 78, "nearest: gemini-3-pro"),
+        (("claude-code", "--models", "opsu=gemini-3-pro"), 2, "opus=…"),
+        (("codex", "--models", "opus=gemini-3-pro"), 2, "takes a model"),
+        (("codex", "--code-assist"), 2, "for gemini-cli"),
+        (("codex", "--undo", "--models", "gpt-5.5"), 2, "no other word"),
+        (("codex", "--url", "ftp://host"), 78, "no address"),
+    ],
+)
+def test_wrong_words_say_what_is_right_and_write_nothing(
+    owner: Owner, words: tuple[str, ...], code: int, says: str
+) -> None:
+    before = owner.tree()
+    done = owner.types("connect", *words, stdin="vk_CANARY\n")
+    assert (done.code, owner.tree()) == (code, before), done.err
+    assert says in done.err
+
+
+def test_a_file_that_cannot_be_read_stops_all_of_it(owner: Owner) -> None:
+    owner.has(".gemini/.env", b"GEMINI_API_KEY=CANARY\n")
+    owner.has(".gemini/settings.json", b'{"security": }')
+    before = owner.tree()
+    done = owner.types("connect", "gemini-cli")
+    assert (done.code, owner.tree()) == (78, before)
+    assert ".gemini/settings.json: it is no JSON: a value is expected in line 1; nothing was written" in done.err
+
+
+def test_a_file_that_takes_the_key_is_closed_to_others_and_opened_again(owner: Owner) -> None:
+    file = owner.has(".gemini/.env", b"# mine\nGEMINI_API_KEY=CANARY\nOTHER=1\n")
+    file.chmod(0o644)
+    before = owner.tree()
+    owner.env["GEMINI_API_KEY"] = "CANARY"
+    done = owner.connects("gemini-cli")
+    assert file.stat().st_mode & 0o777 == 0o600 and b"OTHER=1\n" in file.read_bytes()
+    assert "(0600)" in done.err and "GEMINI_API_KEY is set in this shell" in done.err
+    owner.connects("gemini-cli", "--undo")
+    assert owner.tree() == before
+
+
+def test_a_daemon_elsewhere_and_its_key_from_stdin(owner: Owner) -> None:
+    done = owner.types("connect", "claude-code", "--url", "http://box.lan:8317/v1", stdin="vk_CANARY\n")
+    assert done.code == 0 and "plain http" in done.err and "vk_CANARY" not in done.out + done.err
+    told = said_in(owner.home / ".claude" / "settings.json")
+    assert told["env"] == {"ANTHROPIC_BASE_URL": "http://box.lan:8317"}
+    helper = subprocess.run(["sh", "-c", str(told["apiKeyHelper"])], capture_output=True, text=True, check=True)
+    assert helper.stdout == "vk_CANARY\n"
+    owner.connects("claude-code", "--undo")
+    assert owner.tree() == {}
+
+
+def test_a_key_that_is_switched_off_is_not_handed_out(owner: Owner) -> None:
+    owner.connects("qwen-code")
+    owner.types("keys", "disable", "qwen-code")
+    done = owner.types("connect", "qwen-code")
+    owner.types("keys", "enable", "qwen-code")
+    assert (done.code, "vaultd keys enable qwen-code" in done.err) == (78, True)
+    assert owner.connects("qwen-code").code == 0
+    owner.connects("qwen-code", "--undo")
+
+
+def test_with_no_daemon_nobody_is_given_a_vault_of_his_own(home: dict[str, str]) -> None:
+    person = Person(home)
+    done = person.types("connect", "codex")
+    assert (done.code, done.out) == (78, "") and "--url" in done.err
+    assert not person.auth_dir.exists()
+
+
+def test_with_a_vault_and_no_daemon_the_configured_address_is_said_and_taken(home: dict[str, str]) -> None:
+    person = Person(home)
+    person.configures("port: 8400\nhost: 0.0.0.0\n")
+    person.types("keys", "create", "default")
+    done = person.types("connect", "codex")
+    assert done.code == 0 and "no daemon answers; http://127.0.0.1:8400" in done.err
+    assert 'base_url = "http://127.0.0.1:8400/v1"' in Path(home["HOME"], ".codex", "config.toml").read_text()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_a_file_of_somebody_else_stays_his(owner: Owner) -> None:
+    file = owner.has(".claude/settings.json", b"{}")
+    os.chown(file, 4711, 4712)
+    owner.connects("claude-code")
+    assert (file.stat().st_uid, file.stat().st_gid) == (4711, 4712)
+    owner.connects("claude-code", "--undo")
