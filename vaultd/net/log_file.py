@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, TextIO
@@ -67,32 +67,16 @@ class LogFile(Gathered):
             return len(older)
 
     def tail(self, after: int, lines: int, size: int) -> Tail:
-        """The last `lines` of at most `size` bytes, but none of the second `after` or earlier. Raises OSError."""
-        with ExitStack() as stack:
-            found: list[str] = []
-            for file in self._open_all(stack):
-                young, size = _lines(file, size)
-                wanted = [line for line in young if _second(line) > after]
-                found = wanted + found
-                if len(found) >= lines or size <= 0 or len(wanted) < len(young):
-                    break
-        found = found[-lines:]
-        return Tail(found, _second(found[-1]) if found else max(after, 0))
-
-    def _open_all(self, stack: ExitStack) -> list[BinaryIO]:
-        """Newest first. All at once, for they are renamed when one is full."""
+        """As `tail_of`, with what waits to be written."""
         assert self.lock is not None
-        files: list[BinaryIO] = []
-        with self.lock:
-            super().flush()
-            for path in (self._path, *self._older()):
-                with suppress(FileNotFoundError):
-                    files.append(stack.enter_context(path.open("rb")))
-        return files
+        with ExitStack() as stack:
+            with self.lock:
+                super().flush()
+                files = _open_all(stack, self._path)
+            return _tail(files, after, lines, size)
 
     def _older(self) -> Iterator[Path]:
-        for number in range(1, _FILES):
-            yield self._path.with_name(f"{self._path.name}.{number}")
+        return _older(self._path)
 
     def _turn_over(self) -> None:
         # The new one first: where none can be made, the full one is written on, and the older ones stay.
@@ -105,6 +89,39 @@ class LogFile(Gathered):
         beside.replace(self._path)
         full, self.stream = self.stream, fresh
         full.close()
+
+
+def tail_of(path: Path, after: int, lines: int, size: int) -> Tail:
+    """The last `lines` of at most `size` bytes, but none of the second `after` or earlier. For a file that some other
+    process writes, or none any more. Raises OSError."""
+    with ExitStack() as stack:
+        return _tail(_open_all(stack, path), after, lines, size)
+
+
+def _tail(files: Sequence[BinaryIO], after: int, lines: int, size: int) -> Tail:
+    found: list[str] = []
+    for file in files:
+        young, size = _lines(file, size)
+        wanted = [line for line in young if _second(line) > after]
+        found = wanted + found
+        if len(found) >= lines or size <= 0 or len(wanted) < len(young):
+            break
+    found = found[-lines:]
+    return Tail(found, _second(found[-1]) if found else max(after, 0))
+
+
+def _open_all(stack: ExitStack, path: Path) -> list[BinaryIO]:
+    """Newest first. All at once, for they are renamed when one is full."""
+    files: list[BinaryIO] = []
+    for one in (path, *_older(path)):
+        with suppress(FileNotFoundError):
+            files.append(stack.enter_context(one.open("rb")))
+    return files
+
+
+def _older(path: Path) -> Iterator[Path]:
+    for number in range(1, _FILES):
+        yield path.with_name(f"{path.name}.{number}")
 
 
 def _opened(path: Path) -> TextIO:

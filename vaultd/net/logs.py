@@ -85,7 +85,7 @@ class Line(logging.Formatter):
             given, names = record.fields, [name for name in record.fields if name in _ALLOWED]
         line += "".join(
             [
-                f" {name}={value if type(value) is int else _quoted(str(value))}"
+                f" {name}={value if type(value) is int else quoted(str(value))}"
                 for name in names
                 if (value := given.get(name)) is not None
             ]
@@ -154,6 +154,18 @@ def in_journal(env: Mapping[str, str], stream: int = 2) -> bool:
     return False
 
 
+def journal_unit(env: Mapping[str, str]) -> str:
+    """The unit that the journal keeps our lines under; empty where they go elsewhere. The last of our control group's
+    path, which for a unit of a person's own lies below `user@UID.service`."""
+    if not in_journal(env):
+        return ""
+    with suppress(OSError):
+        group = Path("/proc/self/cgroup").read_text().strip().rpartition(":")[2]
+        name = group.rpartition("/")[2]
+        return f"{'--user-unit' if '/user@' in group else '--unit'}={name}" if name.endswith(".service") else ""
+    return ""
+
+
 def _priority(record: logging.LogRecord) -> str:
     return _PRIORITIES.get(record.levelname, "<6>")
 
@@ -188,7 +200,7 @@ def escaped(text: str) -> str:
 
 
 @lru_cache(1024)
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Kept, for the same providers, credentials and models stand in line after line."""
     return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from vaultd.net.logs import FIELDS, Secrets, Told, escaped, frames, moment, scrubbed
+from vaultd.net.logs import FIELDS, Form, Secrets, Told, escaped, frames, jsoned, moment, quoted, scrubbed
 from vaultd.secret import Secret
 
 #: A screenful at a time, a page shows the last hour of a household; as text they are half a megabyte.
@@ -29,6 +29,14 @@ class Said(msgspec.Struct, frozen=True):
     level: str
     text: str
     fields: dict[str, str | int]
+
+    def line(self, form: Form) -> str:
+        """As the log has it."""
+        if form == "json":
+            return jsoned({"ts": self.at, "level": self.level, "msg": self.text, **self.fields})
+        return " ".join(
+            [self.at, self.level, self.text, *(f"{name}={quoted(str(v))}" for name, v in self.fields.items())]
+        )
 
 
 #: What is kept of a `Told`, which is what it is made of, and when that was.

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 from vaultd.house import House
-from vaultd.verbs import audit, backup, credentials, doctor, explain, keys, models, moving, status, token
+from vaultd.verbs import audit, backup, credentials, doctor, explain, keys, logs, models, moving, status, token
 
 Verb = Callable[[House, Mapping[str, Any]], Awaitable[Any]]
 
@@ -38,6 +38,7 @@ VERBS: Final[dict[str, Verb]] = {
     "keys.delete": keys.delete,
     "token": token.token,
     "models.list": models.list_,
+    "logs": logs.logs,
     "audit.show": audit.show,
     "audit.verify": audit.verify,
     "audit.accept": audit.accept,
