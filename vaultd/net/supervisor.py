@@ -10,6 +10,7 @@ import os
 import socket
 import time
 from collections.abc import MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -69,16 +70,13 @@ class Manager:
         return bool(self._address)
 
     def tell(self, *words: str) -> None:
-        """One datagram. A manager that is gone is no reason to fail."""
+        """One datagram. A manager that is gone is no reason to fail, nor is a process without a file to spare."""
         if not self._address:
             return
         name = "\0" + self._address[1:] if self._address.startswith("@") else self._address
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
             line.settimeout(_SEND_SECONDS)
-            try:
-                line.sendto("\n".join(words).encode(), name)
-            except OSError:
-                return
+            line.sendto("\n".join(words).encode(), name)
 
     def reloading(self) -> None:
         """The moment by the clock that systemd tells old words from new ones with (sd_notify(3))."""

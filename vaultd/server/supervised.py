@@ -59,7 +59,7 @@ class Supervised:
             if words:
                 self._manager.tell(*words)
             if not gets_on:
-                _log.warning("the watchdog is not fed", extra={"late": round(self._house.pulse.lag, 1)})
+                _log.warning("the watchdog is not fed: the loop is late, or nobody is let in")
             await asyncio.sleep((self._manager.patience / 3 or _STATUS_SECONDS) if gets_on else _LOOK_SECONDS)
 
     async def _gets_on(self, address: str) -> bool:
