@@ -39,7 +39,7 @@ myst_heading_anchors = 4
 linkcheck_ignore = [r"https?://(127\.0\.0\.1|localhost|\[::1\])", r"https://.*\.example(\.com)?\b"]
 linkcheck_timeout = 20
 
-_LINK = re.compile(r"^- \[[^\]]+\]\(([^)#]+)\.md\)", re.MULTILINE)
+_LINK = re.compile(r"(?:^- |, )\[[^\]]+\]\(([^)#]+)\.md\)", re.MULTILINE)
 
 
 def _contents(_app: Sphinx, docname: str, source: list[str]) -> None:
