@@ -143,7 +143,7 @@ def jsoned(line: Mapping[str, object]) -> str:
         text = json.dumps(line, separators=(",", ":"))
     if text.isprintable():
         return text
-    return "".join(json.dumps(char)[1:-1] if hidden(char) else char for char in text)
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
 def in_journal(env: Mapping[str, str], stream: int = 2) -> bool:
@@ -206,11 +206,8 @@ def quoted(text: str) -> str:
 
 
 def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode() if hidden(char) else char
-
-
-def hidden(char: str) -> bool:
-    return unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"}
+    hidden = unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"}
+    return char.encode("unicode_escape").decode() if hidden else char
 
 
 def frames(trace: TracebackType | None) -> str:
