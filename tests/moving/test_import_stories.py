@@ -140,3 +140,25 @@ def test_cliproxyapis_configuration_gives_its_keys_and_leads_to_its_logins(
     assert status == 200, answer
     again = person.types("credentials", "import", str(config), "--json").json
     assert [row["does"] for row in again["logins"] + again["client_keys"]] == ["here", "here"]
+
+
+def test_a_folder_larger_than_one_request_is_taken_over_whole(
+    person: Person, daemon: Daemon, planted: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    ids = []
+    for n in range(60):
+        file = planted(tmp_path / f"qwen-{n}.json")
+        token = "CANARY" + "a" * 7000
+        ids.append(f"qwen-person-{n}")
+        body = {"type": "qwen", "email": f"person-{n}", "access_token": token, "refresh_token": f"{token}{n}"}
+        file.write_text(json.dumps(body | {"expired": "2099-01-01T00:00:00Z"}))
+    (tmp_path / "notes.json").write_text('{"what": "else"}')
+    done = person.types("credentials", "import", str(tmp_path), "--yes", "--remove", "--json")
+    assert done.code == 78, "one file is none"
+    answer = json.loads(done.out)
+    assert [row["id"] for row in answer["logins"]] == [id_ for _, id_ in sorted(zip(_names(60), ids, strict=True))]
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.json"]
+
+
+def _names(count: int) -> list[str]:
+    return [f"qwen-{n}.json" for n in range(count)]

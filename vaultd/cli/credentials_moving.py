@@ -24,6 +24,10 @@ from vaultd.errors import Misconfigured
 
 #: As `work.importing.formats` has them; named here so that `--help` need not load the readers.
 FORMATS: Final = ("cliproxyapi", "codex", "claude-code", "gemini-cli", "qwen-code", "iflow", "codex-lb")
+#: What a daemon's socket takes in one request is 1 MiB (`server.admin`), and JSON makes text longer.
+_BATCH: Final = 384 * 1024
+#: The lists of an answer.
+_ROWS: Final = ("logins", "client_keys", "sealed_already", "refused", "stays", "warnings")
 #: What an import leaves nothing more to do for: the file's login is here, or a newer one of the same account.
 _SETTLED: Final = frozenset({"new", "replace", "here", "older"})
 
@@ -47,18 +51,46 @@ def import_(
         raise click.UsageError("name a file or a folder, or whose login it is: --from codex", ctx)
     start = path or places.default(str(format_), call_of(ctx).env)
     files = _files(start, format_ or "", follow=call_of(ctx).env)
-    args: dict[str, Any] = {"files": list(files.values()), "format": format_ or "", "label": label}
+    args: dict[str, Any] = {"format": format_ or "", "label": label}
     if any('"codex-lb-account-bundle"' in file["text"] for file in files.values()):
         args["passphrase"] = terminal.ask_line("Passphrase of the codex-lb bundle")
+    batches = list(_batches(files.values()))
+    plan = _joined(ask(ctx, "credentials.import.plan", {**args, "files": batch}) for batch in batches)
     if not yes:
-        _show(ask(ctx, "credentials.import.plan", args), as_json, remove=remove)
+        _show(plan, as_json, remove=remove)
         return
+    answers = []
     # Only what will be let go is moved: the folder may be the vault's own, with sealed files that are in use.
-    going = _done_with(ask(ctx, "credentials.import.plan", args)) if remove else set()
-    with _set_aside(going) as let_go:
-        answer = ask(ctx, "credentials.import", args)
-        let_go.update(_done_with(answer))
-    _show(answer, as_json, remove=remove)
+    with _set_aside(_done_with(plan) if remove else ()) as let_go:
+        for batch in batches:
+            answers.append(ask(ctx, "credentials.import", {**args, "files": batch}))
+            let_go.update(_done_with(answers[-1]))
+    _show(_joined(answers), as_json, remove=remove)
+
+
+def _batches(files: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """As large as one request may be; a bundle of accounts is one by itself."""
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for file in files:
+        length = len(file["text"]) + sum(map(len, file["beside"].values()))
+        if batch and size + length > _BATCH:
+            yield batch
+            batch, size = [], 0
+        batch.append(file)
+        size += length
+    if batch:
+        yield batch
+
+
+def _joined(answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """One answer of several; what is said twice is said once."""
+    joined: dict[str, Any] = {"acted": False} | {name: [] for name in _ROWS}
+    for answer in answers:
+        joined["acted"] = answer["acted"]
+        for name in _ROWS:
+            joined[name] += [row for row in answer[name] if row not in joined[name]]
+    return joined
 
 
 def _files(start: Path, format_: str, follow: Mapping[str, str]) -> dict[Path, dict[str, Any]]:
