@@ -155,8 +155,8 @@ class Container:
         self.pid = 0
         self._outer: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        command = [*self.stage.command("ENTRYPOINT"), *self.stage.command("CMD")]
+    def start(self, *more: str) -> None:
+        command = [*self.stage.command("ENTRYPOINT"), *self.stage.command("CMD"), *more]
         words = ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--propagation", "private"]
         with self.log.open("wb") as log:
             self._outer = subprocess.Popen(
@@ -358,6 +358,14 @@ def _live(found: Findings, one: Container, world: World) -> None:
         found.shows("a second start keeps login and client key", status == 200, str(status))
         code, seconds = one.stop()
         found.shows("SIGTERM ends it again", code == 0, f"exit {code} after {seconds:.1f} s")
+        one.start("--callback-bind", "0.0.0.0")
+        until(lambda: one.health == 0)
+        login = one.opens("vaultd", "login", "--codex", "--no-browser")
+        assert login.stdout is not None
+        status = world.asks(land=login.stdout.readline().strip(), at=OTHER_ADDRESS)
+        out, err = login.communicate(timeout=PATIENCE)
+        found.shows("signed in by a published callback", login.returncode == 0, f"{status}, {(out or err).strip()}")
+        one.stop()
     finally:
         one.kill()
         if found.failed:

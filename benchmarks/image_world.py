@@ -7,6 +7,7 @@ import json
 import sys
 
 from aiohttp import ClientSession
+from yarl import URL
 
 from vaultd.sandbox import Sandbox
 
@@ -19,6 +20,12 @@ async def main() -> None:
             if "open" in question:  # no port is published: what a browser elsewhere ends on is only an address
                 async with http.get(question["open"], allow_redirects=False) as page:
                     answer: object = page.headers["Location"]
+            elif "land" in question:  # the vendor's port is published: what it was sent to comes in at another address
+                async with http.get(question["land"], allow_redirects=False) as page:
+                    address = URL(page.headers["Location"])
+                here = {"Host": f"{address.host}:{address.port}"}
+                async with http.get(address.with_host(question["at"]), headers=here, allow_redirects=False) as page:
+                    answer = page.status
             else:
                 body = {"model": "gpt-5", "messages": [{"role": "user", "content": "say heron"}]}
                 headers = {"Authorization": f"Bearer {question['key']}"}

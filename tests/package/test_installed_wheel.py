@@ -89,6 +89,10 @@ def test_thr_40_a_build_is_the_same_bytes_whoever_makes_it_and_wherever(built: B
         assert (dist / mine.name).read_bytes() == mine.read_bytes(), f"{mine.name} is not the same"
 
 
+def test_the_version_stands_in_two_places_that_agree(built: Built) -> None:
+    assert built.wheel.name.split("-")[1] == __version__, "pyproject.toml has one, vaultd/__init__.py the other"
+
+
 async def test_the_version_names_the_commit_it_was_built_from(
     installed: Path, built: Built, home: dict[str, str], tmp_path: Path
 ) -> None:
