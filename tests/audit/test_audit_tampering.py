@@ -132,6 +132,19 @@ def test_thr_39_log_and_head_put_back_together_are_missed_by_a_process_that_saw_
     assert "lines 8 to 9 are missing before this one" in problems(own.verified())
 
 
+def test_thr_39_a_line_of_another_course_of_the_same_log_does_not_fit_in(own: Vault) -> None:
+    """Authentic, of the right number, and written after the log had been put back once."""
+    log, head = own.path.read_bytes(), own.head.read_bytes()
+    own.writes("keys.get", "keys.get")
+    last, newest = own.lines[-1], own.head.read_bytes()
+    own.path.write_bytes(log)
+    own.head.write_bytes(head)
+    own.writes("logout")
+    own.path.write_bytes(own.path.read_bytes() + last)
+    own.head.write_bytes(newest)
+    assert problems(own.verified()) == "audit.log:9: it does not follow on the line 8 that stands before it"
+
+
 async def test_thr_39_the_chain_goes_on_after_tampering_and_says_so_until_somebody_accepts_it(own: Vault) -> None:
     own.path.write_bytes(b"".join(own.lines[:3]))
     audit = own.audit()

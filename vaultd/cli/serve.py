@@ -46,9 +46,12 @@ async def _serve(call: Call, host: str | None, port: int | None) -> None:
 
 async def _first_key(house: House) -> None:
     """There is no open relay: with no client key anywhere, one is made. A journal must not hold it (THR-03)."""
+    from vaultd.vault.audit import DAEMON  # noqa: PLC0415 - start-up time
+
     if house.clients.list():
         return
     key = await house.clients.create("default")
+    await house.audit.note(DAEMON, "keys.create", f"default, {key.id}")
     terminal.chat("no client key was configured, so one was made; shown by: vaultd keys get default")
     if sys.stdout.isatty():
         terminal.out(key.value.reveal())
