@@ -166,6 +166,9 @@ async def test_thr_39_the_chain_goes_on_after_tampering_and_says_so_until_somebo
     assert (await own.audit().verify()).sound, "before what was accepted nothing is proved any more"
     own.path.write_bytes(b"".join([*accepted, accepted[-1]]))
     assert not (await own.audit().verify()).sound, "what was accepted cannot be moved to cover more"
+    own.path.write_bytes(b"".join(accepted))
+    own.head.unlink()
+    assert "lines 4 to 7 are missing" in problems(await own.audit().verify()), "the head has to say so too"
 
 
 def test_a_rotation_of_every_key_leaves_the_chain_as_it_is(own: Vault) -> None:

@@ -30,6 +30,8 @@ sys.path.insert(0, sys.argv[2])
 from ledgers import made
 async def main():
     audit = made(Path(sys.argv[1])).audit()
+    print(flush=True)
+    sys.stdin.readline()
     await asyncio.gather(*[audit.note("daemon", "reloaded") for _ in range(25)])
 asyncio.run(main())
 """
@@ -39,6 +41,19 @@ WAY = ("write:1", "fsync:1", "fallocate:1", "pwrite64:1", "fsync:2", "/^rename:1
 
 def writing(folder: Path, program: str) -> list[str]:
     return [sys.executable, "-c", program, str(folder), str(Path(__file__).parent)]
+
+
+def killed(strace: str, folder: Path, call: str) -> None:
+    """A process that writes one line, at this call."""
+    name, _, number = call.rpartition(":")
+    tampering = ["-e", f"trace={name}", "-e", f"inject={name}:signal=KILL:when={number}"]
+    done = subprocess.run(
+        [strace, "-qq", "-o", str(folder / "calls"), *tampering, *writing(folder, WRITES_ONE)],
+        check=False,
+        capture_output=True,
+        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode != 0, call
 
 
 @pytest.fixture
@@ -52,19 +67,10 @@ def test_thr_39_a_kill_between_line_and_head_is_no_tampering(
     own: Vault, tmp_path: Path, tool: Callable[[str], str]
 ) -> None:
     """And what it leaves is one line at most that the head does not know of."""
-    tool("strace")
-    ahead = []
+    strace, ahead = tool("strace"), []
     for call in WAY:
         before = own.verified().last
-        name, _, number = call.rpartition(":")
-        tampering = ["-e", f"trace={name}", "-e", f"inject={name}:signal=KILL:when={number}"]
-        done = subprocess.run(
-            ["strace", "-qq", "-o", str(tmp_path / "calls"), *tampering, *writing(tmp_path, WRITES_ONE)],
-            check=False,
-            capture_output=True,
-            env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
-        )
-        assert done.returncode != 0, call
+        killed(strace, tmp_path, call)
         report = own.verified()
         assert report.sound, (call, problems(report))
         ahead.append(any("not in .vault/audit.json yet" in note.says for note in report.notes))
@@ -76,6 +82,36 @@ def test_thr_39_a_kill_between_line_and_head_is_no_tampering(
         assert report.last - before in {1, 2}
     assert True in ahead
     assert False in ahead
+
+
+def test_thr_39_the_log_is_never_two_lines_ahead(own: Vault, tmp_path: Path, tool: Callable[[str], str]) -> None:
+    """The next writer brings the head up before it writes, and this one is killed as it is about to write."""
+    before = own.head.read_bytes()
+    own.writes("keys.get")
+    own.head.write_bytes(before)
+    assert len(own.verified().notes) == 1
+    killed(tool("strace"), tmp_path, "write:1")
+    report = own.verified()
+    assert report.sound
+    assert not report.notes
+
+
+WRITES_SHORT = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from ledgers import made
+own = made(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (own.path.stat().st_size + 100,) * 2)
+own.writes("keys.create")
+"""
+
+
+def test_thr_39_of_a_line_that_has_no_room_nothing_stays(own: Vault, tmp_path: Path) -> None:
+    before = own.path.read_bytes()
+    done = subprocess.run(writing(tmp_path, WRITES_SHORT), capture_output=True, check=False)
+    assert b"it was written in part" in done.stderr
+    assert own.path.read_bytes() == before
 
 
 def test_thr_39_a_line_that_was_broken_off_is_kept_and_named_by_the_next(own: Vault) -> None:
@@ -95,8 +131,14 @@ def test_thr_39_a_line_that_was_broken_off_is_kept_and_named_by_the_next(own: Va
 
 
 def test_two_processes_write_one_chain(own: Vault, tmp_path: Path) -> None:
-    both = [subprocess.Popen(writing(tmp_path, WRITES_MANY)) for _ in range(2)]
-    assert [process.wait(30) for process in both] == [0, 0]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    both = [subprocess.Popen(writing(tmp_path, WRITES_MANY), **pipes) for _ in range(2)]
+    for process in both:
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in both:
+        process.communicate(b"\n")
+    assert [process.returncode for process in both] == [0, 0]
     report = own.verified()
     assert report.sound, problems(report)
     assert report.last == 52
