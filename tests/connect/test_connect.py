@@ -11,7 +11,7 @@ import pytest
 from beside import Machine, Owner
 from shell import Person
 
-SETTINGS = b'{\n\t"env": {"ANTHROPIC_API_KEY": "sk-CANARY-of-mine"},\n\t"theme": "dark"\n}'
+SETTINGS = b'{\n\t"env": {"ANTHROPIC_API_KEY": "sk-CANARY-of-mine", "FOO": "bar"},\n\t"theme": "dark"\n}'
 
 
 def said_in(file: Path) -> dict[str, object]:
@@ -45,13 +45,13 @@ def test_again_with_other_models_and_then_back_to_the_byte(owner: Owner) -> None
     owner.connects("claude-code", "--models", "sonnet=gpt-5.5", "--models", "claude-opus-4-8")
     told = said_in(link)
     assert (told["model"], told["theme"]) == ("claude-opus-4-8", "dark")
-    assert told["env"].keys() == {"ANTHROPIC_BASE_URL", "ANTHROPIC_DEFAULT_SONNET_MODEL"}  # type: ignore[attr-defined]
+    assert told["env"].keys() == {"FOO", "ANTHROPIC_BASE_URL", "ANTHROPIC_DEFAULT_SONNET_MODEL"}  # type: ignore[attr-defined]
     assert link.is_symlink() and dotfiles.stat().st_mode & 0o777 == 0o640
     kept = [path for path in owner.home.rglob("connect/claude-code/*") if path.name != "record.json"]
     assert [path.read_bytes() for path in kept] == [SETTINGS]
     assert all(path.stat().st_mode & 0o077 == 0 for path in [*kept, *(one.parent for one in kept)])
     shown = owner.connects("claude-code", "--undo", "--print").out
-    assert '+    "env": {"ANTHROPIC_API_KEY": "…"},' in shown
+    assert '+    "env": {"ANTHROPIC_API_KEY": "…", "FOO": "bar"},' in shown
 
     owner.connects("claude-code", "--undo")
     assert owner.tree() == before and link.is_symlink()
@@ -108,6 +108,23 @@ def test_a_file_that_cannot_be_read_stops_all_of_it(owner: Owner) -> None:
     done = owner.types("connect", "gemini-cli")
     assert (done.code, owner.tree()) == (78, before)
     assert ".gemini/settings.json: it is no JSON: a value is expected in line 1; nothing was written" in done.err
+
+
+def test_what_is_no_file_is_said_and_nothing_is_written(owner: Owner) -> None:
+    blocked = owner.home / ".gemini" / ".env"
+    blocked.mkdir(parents=True)
+    done = owner.types("connect", "gemini-cli")
+    assert done.code == 78 and f"{blocked}: cannot be read: Is a directory" in done.err
+    assert owner.tree() == {}
+
+
+def test_without_its_backup_what_was_written_is_still_taken_back(owner: Owner) -> None:
+    file = owner.has(".claude/settings.json", SETTINGS)
+    owner.connects("claude-code")
+    for backup in owner.home.rglob("connect/claude-code/*settings.json"):
+        backup.unlink()
+    owner.connects("claude-code", "--undo")
+    assert said_in(file) == json.loads(SETTINGS)
 
 
 def test_a_file_that_takes_the_key_is_closed_to_others_and_opened_again(owner: Owner) -> None:

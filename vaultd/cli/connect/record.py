@@ -124,8 +124,9 @@ class Records:
             kept: tuple[str, ...] = ()
             if was is None:
                 continue
-            if entry.exact and _digest(was) == entry.after:
-                becomes = self._backup(record, entry)
+            backup = _content(self.place(record.client) / entry.backup) if entry.backup else None
+            if entry.exact and _digest(was) == entry.after and (backup is not None or not entry.backup):
+                becomes = backup
             else:
                 with _named(path):
                     text, left = undone(entry.format, _text(was), entry.done)
@@ -148,8 +149,9 @@ class Records:
     def keep(self, record: Record, changes: Sequence[Change]) -> None:
         """Before the files are written: a person who is interrupted has a way back."""
         folder = self.place(record.client)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
+        with _writing(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
         for change in changes:
             entry = change.entry
             if entry and entry.backup and change.was is not None and not (folder / entry.backup).exists():
@@ -162,20 +164,19 @@ class Records:
             self._folder.rmdir()
             self._folder.parent.rmdir()
 
-    def _backup(self, record: Record, entry: Entry) -> bytes | None:
-        return (self.place(record.client) / entry.backup).read_bytes() if entry.backup else None
-
 
 def perform(changes: Sequence[Change]) -> None:
     for change in changes:
         if change.becomes is None:
-            change.path.unlink(missing_ok=True)
+            with _writing(change.path):
+                change.path.unlink(missing_ok=True)
             for made in reversed(change.entry.folders if change.entry else []):
                 with contextlib.suppress(OSError):  # the client keeps things of its own in it
                     Path(made).rmdir()
         elif change.becomes != change.was or (change.mode is not None and change.mode != _mode(change.path)):
-            for folder in _missing(change.path):
-                folder.mkdir(mode=0o700)
+            with _writing(change.path):
+                for folder in _missing(change.path):
+                    folder.mkdir(mode=0o700)
             replace(change.path, change.becomes, change.mode)
 
 
@@ -187,20 +188,21 @@ def replace(path: Path, data: bytes, mode: int | None) -> None:
     except FileNotFoundError:
         found = None
     wanted = mode if mode is not None else stat.S_IMODE(found.st_mode) if found else _OWN
-    number = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(number, "wb") as file:
-            if found and (found.st_uid, found.st_gid) != (os.getuid(), os.getgid()):
-                with contextlib.suppress(OSError):  # only root gives files away
-                    os.fchown(file.fileno(), found.st_uid, found.st_gid)
-            os.fchmod(file.fileno(), wanted)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.rename(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise Misconfigured(f"{path}: cannot be written: {error.strerror}") from error
+    with _writing(path):
+        number = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(number, "wb") as file:
+                if found and (found.st_uid, found.st_gid) != (os.getuid(), os.getgid()):
+                    with contextlib.suppress(OSError):  # only root gives files away
+                        os.fchown(file.fileno(), found.st_uid, found.st_gid)
+                os.fchmod(file.fileno(), wanted)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.rename(path)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
 
 
 def home(env: Mapping[str, str]) -> Path:
@@ -255,3 +257,11 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except Odd as error:
         raise Misconfigured(f"{path}: {error}; nothing was written") from None
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Misconfigured(f"{path}: cannot be written: {error.strerror}") from error
