@@ -137,7 +137,11 @@ def test_two_processes_write_one_chain(own: Vault, tmp_path: Path) -> None:
         assert process.stdout is not None
         process.stdout.readline()
     for process in both:
-        process.communicate(b"\n")
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    for process in both:
+        process.communicate()
     assert [process.returncode for process in both] == [0, 0]
     report = own.verified()
     assert report.sound, problems(report)
