@@ -24,7 +24,7 @@ from vaultd.config.model import Config
 from vaultd.config.places import Places
 from vaultd.errors import Misconfigured, VaultdError
 from vaultd.keeper.near import Keeper
-from vaultd.net import logs
+from vaultd.net import logs, otlp
 from vaultd.net.client import Client
 from vaultd.net.clock import Clock, SystemClock
 from vaultd.net.log_file import LogFile
@@ -50,12 +50,13 @@ from vaultd.work.pending_sign_ins import PendingSignIns
 from vaultd.work.plan import Pool
 from vaultd.work.quotas import Quotas
 from vaultd.work.remember import Memory
-from vaultd.work.renew import Renewer
+from vaultd.work.renew import Renewer, Told
 from vaultd.work.renewal import renew
 from vaultd.work.request_log import RequestLog
 from vaultd.work.roster import from_config
 from vaultd.work.seed import seed
 from vaultd.work.tasks import Tasks
+from vaultd.work.traces import Traces
 from vaultd.work.usage import prices
 from vaultd.work.usage.book import Book
 from vaultd.work.usage.writer import Keep
@@ -63,7 +64,16 @@ from vaultd.work.usage.writer import Keep
 _log = logging.getLogger("vaultd.house")
 
 #: What a reload may find wrong.
-_READING = frozenset({"config-invalid", "config-missing", "config-unreadable", "manifest-invalid", "client-key-public"})
+_READING = frozenset(
+    {
+        "config-invalid",
+        "config-missing",
+        "config-unreadable",
+        "manifest-invalid",
+        "client-key-public",
+        "tracing-unavailable",
+    }
+)
 #: What renewals under way and unsaved tokens together may take of an end: systemd kills after 90 s (TimeoutStopSec),
 #: of which streams may take 32 before this and the keeper 5 after it.
 _END_SECONDS = 45.0
@@ -110,6 +120,8 @@ class House:
     log_file: LogFile | None = None
     live: Live = field(default_factory=Live)
     pulse: Pulse = field(default_factory=Pulse)
+    #: None where nobody asked for any.
+    traces: Traces | None = None
     #: None where this house only answers one command.
     daemon: Daemon | None = None
     #: From `start` on.
@@ -151,6 +163,8 @@ class House:
         self._tasks.start("audit", self.audit.keep_trying(self.clock.sleep))
         await self.audit.note(DAEMON, "daemon started", __version__)
         self.usage.start()
+        if self.traces is not None:
+            self._tasks.start("traces", self.traces.forever())
         self.alerts = Alerts(
             self, lambda: watched(self), self.client.send, lambda reason: self._trouble("webhook-failing", reason)
         )
@@ -176,7 +190,7 @@ class House:
     async def reload(self, reason: str) -> None:
         """Reads configuration and manifests again. A bad edit keeps the old ones whole, and `troubles` says why."""
         try:
-            loaded = read(self.env, self.config_option)
+            loaded = _read(self.env, self.config_option)
             self._refuse_vanished(loaded)
             catalog = load(shipped_folder(), loaded.places.providers_dir, loaded.config, loaded.source)
         except Misconfigured as error:
@@ -239,6 +253,8 @@ class House:
         if self.daemon is not None:
             await self._save(deadline)
         await self.keeper.close()
+        if self.traces is not None:
+            await self.traces.close()
         await self.client.close()
         if self._eye is not None:
             await self.audit.note(DAEMON, "daemon stopped")
@@ -315,7 +331,7 @@ async def build(
     """`ask` gets the vault's passphrase from a person, where it has one. `clock`: another than this machine's.
     `callback_bind`: where sign-ins wait for the browser, in place of loopback. Raises Misconfigured."""
     await seed(env, config_option)
-    loaded = read(env, config_option)
+    loaded = _read(env, config_option)
     places, config = loaded.places, loaded.config
     catalog = load(shipped_folder(), places.providers_dir, config, loaded.source)
     keyring = keyrings.unlock(places.auth_dir, env, None, places.key_file, ask=ask)
@@ -330,13 +346,7 @@ async def build(
     renew_ = keeper if clock is None else partial(renew, owner, send=client.send, clock=clock)
     clock = clock or SystemClock()
     audit = Audit(keyring, places.state_dir, clock.now)
-    renewer = Renewer(
-        owner,
-        lambda: house.catalog,
-        renew_,
-        clock,
-        on_outcome=lambda told: metrics.renewal(told.provider, told.outcome, told.seconds),
-    )
+    renewer = Renewer(owner, lambda: house.catalog, renew_, clock, on_outcome=lambda told: _count(house, told))
     pool = Pool(renewer.failing)
     house = House(
         env=env,
@@ -365,7 +375,7 @@ async def build(
         daemon=Daemon(clock.now()) if for_daemon else None,
     )
     house.request_log.turn(config.request_log)
-    house.sign_ins.told = metrics.sign_in
+    _tell_numbers(house)
     house.warnings[:] = _warnings(loaded, catalog, keyring, house.request_log)
     if for_daemon:
         set_up_log(house)
@@ -404,6 +414,28 @@ def use_usage(house: House) -> None:
         house.troubles["prices-unusable"] = str(error)
         _log.warning("prices cannot be used", extra={"file": str(file), "reason": str(error)})
     house.usage.use(house.config.usage_statistics_enabled, Keep(config.detail_days, config.total_days), known)
+
+
+def _read(env: Mapping[str, str], config_option: str | None) -> Loaded:
+    """Raises Misconfigured, also for what it asks for and is not installed."""
+    loaded = read(env, config_option)
+    if loaded.config.tracing.otlp_url:
+        otlp.require()
+    return loaded
+
+
+def _tell_numbers(house: House) -> None:
+    """What becomes of sign-ins and requests is counted, and traced where a daemon is asked to."""
+    house.sign_ins.told = house.metrics.sign_in
+    tracing = house.config.tracing
+    if house.daemon is not None and tracing.otlp_url:
+        house.traces = Traces(tracing, house.client.send, house.clock, house.metrics.untraced)
+
+
+def _count(house: House, told: Told) -> None:
+    house.metrics.renewal(told.provider, told.outcome, told.seconds)
+    if house.traces is not None:
+        house.traces.renewal(told)
 
 
 def _field(key: str) -> str:

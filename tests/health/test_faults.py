@@ -316,6 +316,15 @@ def the_file_is_a_folder(person: Person) -> None:
     person.config.mkdir()
 
 
+@at_start("tracing-unavailable")
+def traces_are_wanted_and_the_extra_is_not_installed(person: Person) -> None:
+    shadow = Path(person.env["HOME"], "shadow", "opentelemetry")
+    shadow.mkdir(parents=True)
+    (shadow / "__init__.py").touch()
+    person.env["PYTHONPATH"] = str(shadow.parent)
+    configured(person, tracing={"otlp-url": "http://127.0.0.1:4318"})
+
+
 @at_start("environment-unsafe")
 def tls_keys_would_be_written_to_a_file(person: Person) -> None:
     person.env["SSLKEYLOGFILE"] = "/tmp/keys"

@@ -18,7 +18,7 @@ from vaultd.config.model import Config
 from vaultd.config.write import Path, matched, says, steps
 
 #: What only a start can change: sockets, folders and keys are opened once.
-AT_START: Final = ("host", "port", "tls", "auth-dir", "vault")
+AT_START: Final = ("host", "port", "tls", "auth-dir", "vault", "tracing")
 #: What no route changes: whoever got hold of the management key must not be able to let others in with it (THR-25).
 LOCKED: Final = ("remote-management.allow-remote", "remote-management.secret-key")
 
@@ -43,7 +43,7 @@ class Key:
     def secret(self) -> bool:
         """Whether its value may hold one, and is shown masked."""
         name = self.path.rpartition(".")[2]
-        return secret_at(name) or name in {"openai-compatibility", "providers"} or name.endswith("api-key")
+        return secret_at(name) or name in {"openai-compatibility", "providers", "headers"} or name.endswith("api-key")
 
     @property
     def locked(self) -> bool:

@@ -139,6 +139,8 @@ def _refuse_wrong(config: Config, source: str) -> None:
             raise Misconfigured(f"{source}: {where}: is not an http or https address")
     if (url := config.alerts.webhook_url) and not _is_address(url, {"http", "https"}):
         raise Misconfigured(f"{source}: alerts.webhook-url: is not an http or https address")
+    if (url := config.tracing.otlp_url) and not _is_address(url, {"http", "https"}):
+        raise Misconfigured(f"{source}: tracing.otlp-url: is not an http or https address")
     for where, url in _proxy_urls(config):
         if not is_proxy(url):
             raise Misconfigured(f"{source}: {where}: is not a socks5, http or https address")
@@ -204,6 +206,8 @@ def _worth_telling(config: Config) -> Iterator[str]:
             yield f"{where} is plain http: the key and the conversation cross the network unencrypted"
     if config.alerts.webhook_url.startswith("http:") and not is_near(config.alerts.webhook_url):
         yield "alerts.webhook-url is plain http: who is signed in where crosses the network unencrypted"
+    if config.tracing.otlp_url.startswith("http:") and not is_near(config.tracing.otlp_url):
+        yield "tracing.otlp-url is plain http: the collector's key and who asks which model cross the network so"
     if config.request_log:
         yield BODIES_KEPT
     if config.disable_cooling:

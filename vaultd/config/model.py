@@ -121,6 +121,18 @@ class Alerts(_Section, frozen=True, kw_only=True):
     ] = ""
 
 
+class Tracing(_Section, frozen=True, kw_only=True):
+    otlp_url: Annotated[
+        str,
+        Meta(
+            description="A collector that takes OTLP over HTTP, such as `http://127.0.0.1:4318`; `/v1/traces` follows. "
+            "It is sent spans of requests and renewals, without what was said in them; see docs/monitoring.md. Needs "
+            "`pip install 'vaultd[otel]'`. Empty: no traces. OTEL_EXPORTER_* variables are not read."
+        ),
+    ] = ""
+    headers: Annotated[dict[str, str], Meta(description="Sent to the collector, such as its key.")] = {}
+
+
 class UsageBook(_Section, frozen=True, kw_only=True):
     detail_days: Annotated[
         float,
@@ -280,6 +292,7 @@ class Config(_Section, frozen=True, kw_only=True):
     ws_auth: Annotated[bool, Meta(description="Client keys on `/v1/ws`. Accepted; they are always required.")] = False
     remote_management: Annotated[RemoteManagement, Meta(description="The management API.")] = RemoteManagement()
     alerts: Annotated[Alerts, Meta(description="Who is told of faults without asking.")] = Alerts()
+    tracing: Annotated[Tracing, Meta(description="Who is told of each request, in OpenTelemetry's words.")] = Tracing()
     usage_statistics_enabled: Annotated[bool, Meta(description="`false` collects nothing.")] = True
     usage: Annotated[UsageBook, Meta(description="What was used, by request and by hour.")] = UsageBook()
     debug: Annotated[bool, Meta(description="More log lines; never a body or a secret.")] = False

@@ -256,6 +256,11 @@ class Attempts:
         message = f"{answer.host} answered with status {answer.status} and no reason that can be passed on"
         return Failed(outcome, Refusal(answer.status, "upstream", message, hint))
 
+    def base_of(self, credential_id: str) -> str:
+        """Where that credential's requests go; "" where none went yet."""
+        known = self._addresses.get(credential_id)
+        return known[2].base if known is not None else ""
+
     def _address(self, provider: Provider, credential: Credential) -> Address:
         known = self._addresses.get(credential.id)
         if known is not None and known[0] is credential and known[1] is provider:

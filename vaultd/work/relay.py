@@ -34,6 +34,7 @@ from vaultd.work.silence import Silence
 from vaultd.work.story import CLIENT_GONE, Story, Vain
 from vaultd.work.tasks import Tasks
 from vaultd.work.telling import Telling
+from vaultd.work.traces import Ended, Traces, model_of
 from vaultd.work.translate import Translated, Understanding, estimated
 from vaultd.work.usage.book import Book
 from vaultd.work.verdict import last_word
@@ -69,6 +70,8 @@ class House(attempt.House, Protocol):
     @property
     def request_log(self) -> RequestLog: ...
     @property
+    def traces(self) -> Traces | None: ...
+    @property
     def usage(self) -> Book: ...
 
 
@@ -92,6 +95,8 @@ class Relay:
         self._attempts = Attempts(house)
         self._tasks = Tasks()
         self._streams: set[Silence] = set()
+        #: Story → the model that the vendor says has answered; only while requests are traced.
+        self._answered: dict[int, str] = {}
         self._drain: asyncio.Task[None] | None = None
 
     def serve(self, ask: Ask, client: Client, story: Story) -> Awaitable[Whole | None]:
@@ -127,20 +132,32 @@ class Relay:
             story.status = 502
             raise
         finally:
-            if silence is not None:
-                silence.stop()
-                self._streams.discard(silence)
-                self._house.metrics.streamed(story, silence.gap)
-            story.ended = time.monotonic()
-            self._house.live.end(story)
-            if ask.action != "count":
-                self._house.usage.enter(story)
-            _tell(story)
+            self._over(ask, story, silence)
+
+    def _trace(self, traces: Traces, ask: Ask, story: Story) -> None:
+        """The client's own trace is gone on with; `work.headers` keeps it from the vendor."""
+        asked = {vain.credential for vain in story.vain} | {story.credential}
+        hosts = {id_: self._attempts.base_of(id_) for id_ in asked}
+        traces.request(Ended(story, ask.headers.get("traceparent", ""), hosts, self._answered.pop(id(story), "")))
 
     @property
     def silences(self) -> list[float]:
         """Of each stream under way, for how many seconds its vendor has said nothing."""
         return [silence.seconds for silence in self._streams]
+
+    def _over(self, ask: Ask, story: Story, silence: Silence | None) -> None:
+        house = self._house
+        if silence is not None:
+            silence.stop()
+            self._streams.discard(silence)
+            house.metrics.streamed(story, silence.gap)
+        story.ended = time.monotonic()
+        house.live.end(story)
+        if ask.action != "count":
+            house.usage.enter(story)
+        if house.traces is not None:
+            self._trace(house.traces, ask, story)
+        _tell(story)
 
     async def close(self) -> None:
         """For a relay that ends before its house does."""
@@ -210,6 +227,8 @@ class Relay:
         """Failed only where a fold failed before the client heard anything."""
         face, answer, idle = FORMATS[ask.format], ready.answer, self._house.config.streaming.idle_seconds
         story.status, story.first = answer.status, time.monotonic()
+        if self._house.traces is not None:
+            self._answered[id(story)] = model_of(ready.first)
         try:
             if isinstance(ready.errand, Translated):
                 return await self._tell(ready, ready.errand, ask, client, story, silence)

@@ -86,6 +86,10 @@ _CONFIG: Final = {
         "config", "fail", "A drop-in manifest cannot be accepted. A running daemon keeps the last good catalogue.",
         "vaultd config check, and edit the manifest it names", wakes=True,
     ),
+    "tracing-unavailable": Fault(
+        "config", "fail", "Traces are to be sent, and OpenTelemetry is not installed.",
+        "pip install 'vaultd[otel]', or take out tracing.otlp-url",
+    ),
     "environment-unsafe": Fault(
         "config", "fail", "A variable of the environment would weaken TLS or write its keys to a file.",
         "unset the variable it names",

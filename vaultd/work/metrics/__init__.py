@@ -121,8 +121,8 @@ class Metrics:
 
     def streamed(self, story: Story, gap: float) -> None:
         """A stream is over. `gap`: the longest silence in it, as `work.silence` saw it."""
-        if not story.first:
-            return
+        if not story.first or story.first < story.tried:
+            return  # nobody said anything, or not the last who was asked
         provider = (story.provider,)
         self._observe("vaultd_first_byte_seconds", (story.format,), story.first - story.began)
         self._observe("vaultd_vendor_first_byte_seconds", provider, story.first - story.tried)

@@ -12,7 +12,7 @@ const HOMES = {
   storage: ["auth-dir"],
 };
 /** Sections of the file that stand with such a group instead of alone. */
-const JOINED = { tls: "network", vault: "storage", routing: "serving", cooldown: "serving", "quota-exceeded": "serving", payload: "catalogue", "gemini-cli": "access", usage: "logs" };
+const JOINED = { tls: "network", vault: "storage", routing: "serving", cooldown: "serving", "quota-exceeded": "serving", payload: "catalogue", "gemini-cli": "access", usage: "logs", tracing: "alerts" };
 const ORDER = ["network", "access", "remote-management", "keys", "serving", "streaming", "catalogue", "logs", "alerts", "storage"];
 
 export function homeOf(path) {

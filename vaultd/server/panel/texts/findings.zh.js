@@ -7,6 +7,7 @@ export default {
   "finding.management-key-plain": "管理密钥以明文写在配置中，而 vaultd 无法写入该文件。",
   "finding.config-warning": "配置或清单中有可接受但通常并非本意的内容。",
   "finding.manifest-invalid": "自定义清单无法采用，继续使用上一份有效目录。",
+  "finding.tracing-unavailable": "要发送追踪数据，但没有安装 OpenTelemetry。",
   "finding.environment-unsafe": "某个环境变量会削弱 TLS，或把它的密钥写入文件。",
   "finding.home-missing": "HOME 和 XDG 变量都没有说明文件位置。",
   "finding.key-missing": "存在加密文件，但没有任何来源提供根密钥。",
