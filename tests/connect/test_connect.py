@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from beside import Machine, Owner
+from ports import free_port
 from shell import Person
 
 SETTINGS = b'{\n\t"env": {"ANTHROPIC_API_KEY": "sk-CANARY-of-mine", "FOO": "bar"},\n\t"theme": "dark"\n}'
@@ -139,15 +140,29 @@ def test_a_file_that_takes_the_key_is_closed_to_others_and_opened_again(owner: O
     assert owner.tree() == before
 
 
-def test_a_daemon_elsewhere_and_its_key_from_stdin(owner: Owner) -> None:
-    done = owner.types("connect", "claude-code", "--url", "http://box.lan:8317/v1", stdin="vk_CANARY\n")
-    assert done.code == 0 and "plain http" in done.err and "vk_CANARY" not in done.out + done.err
-    told = said_in(owner.home / ".claude" / "settings.json")
-    assert told["env"] == {"ANTHROPIC_BASE_URL": "http://box.lan:8317"}
-    helper = subprocess.run(["sh", "-c", str(told["apiKeyHelper"])], capture_output=True, text=True, check=True)
-    assert helper.stdout == "vk_CANARY\n"
+def test_a_daemon_elsewhere_and_its_key_from_stdin(owner: Owner, machine: Machine) -> None:
+    key = owner.types("keys", "create", f"of {owner.home.parent.name}"[:60]).out
+    words = ("connect", "claude-code", "--url", f"{machine.url}/v1", "--models")
+    wrong = owner.types(*words, "opus=gemini-3-por", stdin=key)
+    assert (wrong.code, owner.tree()) == (78, {}) and "nearest: gemini-3-pro" in wrong.err
+    unknown = owner.types(*words, "opus=gemini-3-pro", stdin="vk_CANARY\n")
+    assert (unknown.code, owner.tree()) == (78, {}) and "does not know this client key" in unknown.err
+
+    done = owner.types(*words, "opus=gemini-3-pro", stdin=key)
+    assert done.code == 0 and key.strip() not in done.out + done.err
+    settings = said_in(owner.home / ".claude" / "settings.json")
+    assert settings["env"]["ANTHROPIC_BASE_URL"] == machine.url  # type: ignore[index]
+    helper = subprocess.run(["sh", "-c", str(settings["apiKeyHelper"])], capture_output=True, text=True, check=True)
+    assert helper.stdout == key
     owner.connects("claude-code", "--undo")
     assert owner.tree() == {}
+
+
+def test_a_daemon_elsewhere_that_does_not_answer_yet(owner: Owner) -> None:
+    done = owner.types("connect", "codex", "--url", f"http://127.0.0.2:{free_port()}", stdin="vk_CANARY\n")
+    assert done.code == 0 and "vk_CANARY" not in done.out + done.err
+    assert "does not answer" in done.err and "plain http" in done.err
+    owner.connects("codex", "--undo")
 
 
 def test_a_key_that_is_switched_off_is_not_handed_out(owner: Owner) -> None:

@@ -19,7 +19,8 @@ from vaultd.cli.connect.clients import CLIENTS, Client, Wish
 from vaultd.cli.connect.edit import Edit
 from vaultd.cli.connect.plan import Target
 from vaultd.cli.connect.record import Change, Record, Records, perform
-from vaultd.errors import Misconfigured
+from vaultd.errors import Misconfigured, TryLater
+from vaultd.net import elsewhere
 
 #: A value that stands behind a name like these is not shown: a line beside ours may hold anybody's key. A `{…}` is a
 #: reference to one.
@@ -166,9 +167,16 @@ def _key(ctx: click.Context, name: str, client: Client, show: bool) -> str:
 
 
 def _elsewhere(url: str, key_file: Path, show: bool) -> Daemon:
-    terminal.chat("a daemon elsewhere is not asked which models it has: they are taken as they are named")
-    key = _NOT_MADE_YET if show else terminal.ask_secret("client key").reveal()
-    return Daemon(_url(url), ["cat", str(key_file)], key, None)
+    url, helper = _url(url), ["cat", str(key_file)]
+    if show:
+        return Daemon(url, helper, _NOT_MADE_YET, None)
+    key = terminal.ask_secret("client key")
+    try:
+        catalogue = [{"modelIdentifier": name} for name in elsewhere.models(url, key)]
+    except TryLater as error:  # a tunnel may be opened later
+        terminal.chat(f"{error}; the models are taken as they are named")
+        return Daemon(url, helper, key.reveal(), None)
+    return Daemon(url, helper, key.reveal(), catalogue)
 
 
 def _url(address: str) -> str:
@@ -217,7 +225,7 @@ def _check(models: Iterable[str], catalogue: Sequence[Mapping[str, Any]]) -> Non
         if plain not in known and model not in known:
             near = difflib.get_close_matches(plain, known, n=3)
             hint = f"nearest: {', '.join(near)}" if near else "`vaultd models list` shows them all"
-            raise Misconfigured(f"no login here serves a model {model!r}; {hint}")
+            raise Misconfigured(f"no login serves a model {model!r}; {hint}")
 
 
 def _shown(models: Mapping[str, str]) -> str:
