@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from shell import Daemon, Person
 
@@ -54,3 +55,19 @@ def test_with_nothing_to_read_it_is_said_what_to_do(home: dict[str, str]) -> Non
     shown = person.types("logs")
     assert shown.code == 78
     assert "no daemon runs" in shown.err
+
+
+def test_without_daemon_and_file_the_journal_is_asked_in_fixed_words_and_its_lines_are_escaped(
+    home: dict[str, str], tmp_path: Path
+) -> None:
+    """By a program in journalctl's place: the machine's own journal holds other people's lines, or is none."""
+    program = tmp_path / "bin" / "journalctl"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nprintf 'asked: %s\\nnot renewed \\033[2J\\n' \"$*\"\n")
+    program.chmod(0o755)
+    shown = Person(home | {"PATH": f"{program.parent}:/usr/bin:/bin"}).types("logs", "-n", "7", "--level", "error")
+    assert shown.code == 0
+    assert shown.out.splitlines() == [
+        "asked: --unit=vaultd.service --output=short-iso --no-pager --quiet --priority=err --lines=7",
+        "not renewed \\x1b[2J",
+    ]

@@ -90,23 +90,28 @@ def _left_behind(call: Call, lines: int, level: str) -> None:
 
 def _from_journal(unit: str, lines: int, level: str, *, follow: bool) -> bool:
     """False where it tells nothing: there is none, or it is not for this person."""
-    words = ["journalctl", unit, "--output=short-iso", "--no-pager", "--quiet", f"--lines={lines}"]
+    words = ["journalctl", unit, "--output=short-iso", "--no-pager", "--quiet"]
     if level in _PRIORITIES:
         words.append(f"--priority={_PRIORITIES[level]}")
     try:
-        done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603 - its words are ours
+        done = _ran([*words, f"--lines={lines}"])
     except OSError:
         return False
     if done.returncode or not done.stdout:
         return False
     _show(done.stdout.splitlines())
     if follow:
-        words[-1 if level not in _PRIORITIES else -2] = "--lines=0"
-        with subprocess.Popen([*words, "--follow"], stdout=subprocess.PIPE, text=True, errors="replace") as going:  # noqa: S603 - as above
+        with subprocess.Popen(  # noqa: S603 - its words are ours
+            [*words, "--lines=0", "--follow"], stdout=subprocess.PIPE, text=True, errors="replace"
+        ) as going:
             assert going.stdout is not None
             for line in going.stdout:
                 terminal.out(line.rstrip("\n"))
     return True
+
+
+def _ran(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603 - as above
 
 
 def _show(lines: Sequence[str]) -> None:
