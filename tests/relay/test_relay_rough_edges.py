@@ -144,7 +144,9 @@ async def test_a_stopping_daemon_ends_its_streams_in_their_grammar(serve: Serve,
     await asyncio.wait_for(vendor.hung_up.wait(), 5)
 
 
-async def test_one_that_has_heard_nothing_at_all_gets_its_status(serve: Serve, vendor: Vendor) -> None:
+@pytest.mark.parametrize("streams", [True, False])
+async def test_one_that_has_heard_nothing_at_all_gets_its_status(serve: Serve, vendor: Vendor, streams: bool) -> None:
+    """A stream before its first event, and an answer that goes out whole."""
     relayed = await serve()
     clock = relayed.house.clock = _Patient()
 
@@ -154,7 +156,8 @@ async def test_one_that_has_heard_nothing_at_all_gets_its_status(serve: Serve, v
         return await silent(request)
 
     vendor.usual = stopping
-    status, told, headers = await relayed.ask("/v1/messages", b'{"model":"m-claude","stream":true}')
+    body = b'{"model":"m-claude","stream":%s}' % str(streams).lower().encode()
+    status, told, headers = await relayed.ask("/v1/messages", body)
     assert (status, headers["retry-after"]) == (503, "1") and b"is stopping" in told
 
 

@@ -31,7 +31,7 @@ from vaultd.work.pump import usage_of
 from vaultd.work.request_log import RequestLog
 from vaultd.work.session import session_of
 from vaultd.work.silence import Silence
-from vaultd.work.story import CLIENT_GONE, Story, Vain
+from vaultd.work.story import CLIENT_GONE, Broken, Story, Vain
 from vaultd.work.tasks import Tasks
 from vaultd.work.telling import Telling
 from vaultd.work.traces import Ended, Traces, model_of
@@ -87,6 +87,25 @@ class _Comments:
         await self._client.write(self._face.KEEPALIVE)
 
 
+class _Whole:
+    """A request whose answer goes out whole: until it is there, it can be ended with a status of its own."""
+
+    def __init__(self) -> None:
+        self._task = asyncio.current_task()
+        self._stopped = ""
+
+    def break_off(self, reason: str, _why: Broken) -> None:
+        if self._task is not None:
+            self._stopped = reason
+            self._task.cancel()
+
+    def cancelled_for(self) -> str:
+        """As `Silence` has it."""
+        if self._stopped and self._task is not None:
+            self._task.uncancel()
+        return self._stopped
+
+
 class Relay:
     """The relay of one house."""
 
@@ -94,7 +113,7 @@ class Relay:
         self._house = house
         self._attempts = Attempts(house)
         self._tasks = Tasks()
-        self._streams: set[Silence] = set()
+        self._under_way: set[Silence | _Whole] = set()
         #: Story → the model that the vendor says has answered; only while requests are traced.
         self._answered: dict[int, str] = {}
         self._drain: asyncio.Task[None] | None = None
@@ -106,13 +125,15 @@ class Relay:
 
     async def _serve(self, ask: Ask, client: Client, story: Story) -> Whole | None:
         silence = self._listen(ask, client) if ask.action == "stream" else None
+        waiting = self._heed_the_end(silence or _Whole())
         story.format, story.asked, story.stream = ask.format, ask.model[:_NAME], silence is not None
         self._house.live.begin(story)
         try:
             try:
                 return await self._rounds(ask, client, story, silence)
             except asyncio.CancelledError:
-                if silence is None or not (reason := silence.cancelled_for()):
+                reason = waiting.cancelled_for()
+                if not reason or (silence is None and client.opened):  # half of a whole answer takes no words
                     story.status = CLIENT_GONE
                     raise
                 raise Refusal(503, "upstream", reason, retry_after=1) from None
@@ -132,7 +153,21 @@ class Relay:
             story.status = 502
             raise
         finally:
+            self._under_way.discard(waiting)
             self._over(ask, story, silence)
+
+    def _over(self, ask: Ask, story: Story, silence: Silence | None) -> None:
+        house = self._house
+        if silence is not None:
+            silence.stop()
+            house.metrics.streamed(story, silence.gap)
+        story.ended = time.monotonic()
+        house.live.end(story)
+        if ask.action != "count":
+            house.usage.enter(story)
+        if house.traces is not None:
+            self._trace(house.traces, ask, story)
+        _tell(story)
 
     def _trace(self, traces: Traces, ask: Ask, story: Story) -> None:
         """The client's own trace is gone on with; `work.headers` keeps it from the vendor."""
@@ -143,21 +178,7 @@ class Relay:
     @property
     def silences(self) -> list[float]:
         """Of each stream under way, for how many seconds its vendor has said nothing."""
-        return [silence.seconds for silence in self._streams]
-
-    def _over(self, ask: Ask, story: Story, silence: Silence | None) -> None:
-        house = self._house
-        if silence is not None:
-            silence.stop()
-            self._streams.discard(silence)
-            house.metrics.streamed(story, silence.gap)
-        story.ended = time.monotonic()
-        house.live.end(story)
-        if ask.action != "count":
-            house.usage.enter(story)
-        if house.traces is not None:
-            self._trace(house.traces, ask, story)
-        _tell(story)
+        return [silence.seconds for silence in self._under_way if isinstance(silence, Silence)]
 
     async def close(self) -> None:
         """For a relay that ends before its house does."""
@@ -167,16 +188,19 @@ class Relay:
         silence = Silence(_Comments(client, FORMATS[ask.format]), self._house.config.streaming, self._tasks)
         if ask.format == "gemini" and "alt=sse" not in ask.query:
             silence.mute()  # a JSON array, and JSON has no comments
-        self._streams.add(silence)
-        if self._drain is None:
-            self._drain = self._tasks.start("drain", self._end_streams())
         return silence
 
-    async def _end_streams(self) -> None:
+    def _heed_the_end(self, waiting: Silence | _Whole) -> Silence | _Whole:
+        self._under_way.add(waiting)
+        if self._drain is None:
+            self._drain = self._tasks.start("drain", self._end_all())
+        return waiting
+
+    async def _end_all(self) -> None:
         await self._house.draining.wait()
         await self._house.clock.sleep(GRACE)
-        for silence in self._streams:
-            silence.break_off("vaultd is stopping: ask again in a moment", "stopping")
+        for waiting in self._under_way:
+            waiting.break_off("vaultd is stopping: ask again in a moment", "stopping")
 
     async def _rounds(self, ask: Ask, client: Client, story: Story, silence: Silence | None) -> Whole | None:
         """Candidate by candidate, round by round, until one answers or the request itself is at fault."""
