@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 if sys.platform != "linux":
@@ -27,8 +28,9 @@ async def _serve(house: House, host: str, port: int) -> None:
     # What was made at start lives as long as the process: no collection need look at it again.
     gc.collect()
     gc.freeze()
-    async with admin.listening(house, given.admin):
-        await run.serve(house, host, port, given.relay, manager)
+    with closing(manager):
+        async with admin.listening(house, given.admin):
+            await run.serve(house, host, port, given.relay, manager)
 
 
 def main() -> None:

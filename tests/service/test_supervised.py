@@ -12,10 +12,11 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from manager import Manager, answer, knocks
+from manager import LONGEST, Manager, answer, knocks
 
 from vaultd.net import supervisor
 
@@ -199,15 +200,19 @@ def test_what_a_manager_says_to_one_process_is_kept_from_its_children_and_from_o
     env = {"LISTEN_PID": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "relay", "PATH": "/bin"}
     env |= {"NOTIFY_SOCKET": "/run/nobody", "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}
     assert supervisor.inherited(env) == supervisor.Inherited()
-    assert supervisor.Manager.found(env).patience == 0
+    with closing(supervisor.Manager.found(env)) as manager:
+        assert manager.patience == 0
     assert env == {"PATH": "/bin"}
 
 
 def test_a_manager_with_an_abstract_address_hears_and_one_that_is_gone_hurts_nobody() -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
-        line.bind("\0vaultd-test-" + str(os.getpid()))
-        manager = supervisor.Manager.found({"NOTIFY_SOCKET": f"@vaultd-test-{os.getpid()}"})
-        manager.tell("READY=1", "STATUS=well")
-        assert line.recv(100) == b"READY=1\nSTATUS=well"
-    manager.tell("WATCHDOG=1")
-    assert not supervisor.Manager.found({"NOTIFY_SOCKET": "vsock:2:1"})
+    name = f"vaultd-test-{os.getpid()}"
+    with closing(supervisor.Manager.found({"NOTIFY_SOCKET": f"@{name}"})) as manager:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+            line.bind(f"\0{name}")
+            line.settimeout(LONGEST)
+            manager.tell("READY=1", "STATUS=well")
+            assert line.recv(100) == b"READY=1\nSTATUS=well"
+        manager.tell("WATCHDOG=1")
+    with closing(supervisor.Manager.found({"NOTIFY_SOCKET": "vsock:2:1"})) as manager:
+        assert not manager

@@ -56,6 +56,9 @@ class Manager:
 
     def __init__(self, address: str = "", patience: float = 0.0) -> None:
         self._address = address
+        #: Kept open: a process without a file to spare must still be able to say so, or not to say that all is well.
+        self._line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._line.settimeout(_SEND_SECONDS)
         #: The watchdog's seconds: silent for as long, and the daemon is ended. 0 where there is none.
         self.patience = patience
 
@@ -70,13 +73,15 @@ class Manager:
         return bool(self._address)
 
     def tell(self, *words: str) -> None:
-        """One datagram. A manager that is gone is no reason to fail, nor is a process without a file to spare."""
+        """One datagram. A manager that is gone is no reason to fail."""
         if not self._address:
             return
         name = "\0" + self._address[1:] if self._address.startswith("@") else self._address
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
-            line.settimeout(_SEND_SECONDS)
-            line.sendto("\n".join(words).encode(), name)
+        with suppress(OSError):
+            self._line.sendto("\n".join(words).encode(), name)
+
+    def close(self) -> None:
+        self._line.close()
 
     def reloading(self) -> None:
         """The moment by the clock that systemd tells old words from new ones with (sd_notify(3))."""
