@@ -125,7 +125,9 @@ def test_the_vault_comes_back_on_a_new_machine_and_its_logins_work_there(
     assert [key["alias"] for key in keys if key["alias"] == "laptop"] == ["laptop"]
     assert search(Path(elsewhere.env["HOME"])) == {elsewhere.config}
 
-    again = elsewhere.types("restore", str(backup), "--key", str(recovery), "--yes", "--json").json["data"]
+    words = ("restore", str(backup), "--key", str(recovery), "--json")
+    looked_again, again = elsewhere.types(*words).json["data"], elsewhere.types(*words, "--yes").json["data"]
+    assert looked_again == again, "what was said is what was done"
     does = {row["name"].partition("-")[0]: row["does"] for row in again if row["name"].startswith("credential/")}
     assert does == {"credential/codex": "left", "credential/claude": "left", "credential/gemini": "here"}
     assert all("rolled back" in row["says"] for row in again if row["does"] == "left"), "renewed here: not taken back"
