@@ -120,6 +120,21 @@ async def keeps_to_its_sandbox() -> None:
     said("state 0700 of its own user, /etc/vaultd root's, admin socket 0660 root:vaultd-admin")
 
 
+async def refuses_what_a_thief_would_do() -> None:
+    """From within the sign-in's unit, whose sandbox is the daemon's."""
+    probe = Path("/opt/vaultd/probe.py")
+    probe.write_bytes(Path(__file__).with_name("probe.py").read_bytes())
+    probe.chmod(0o644)
+    other = Path("/run/systemd/system/vaultd-login@probe.service.d/probe.conf")
+    other.parent.mkdir()
+    other.write_text(f"[Service]\nExecStart=\nExecStart=/opt/vaultd/bin/python3 {probe}\n")
+    await off("systemctl", "daemon-reload")
+    await off("systemctl", "start", "vaultd-login@probe")
+    deeds = re.findall(r"^(?:refused|ALLOWED) .*$", journal("vaultd-login@probe"), re.MULTILINE)
+    assert len(deeds) == 11 and all(deed.startswith("refused") for deed in deeds), deeds
+    said("; ".join(deeds))
+
+
 async def answers_its_administrators() -> None:
     assert " running at" in await off("runuser", "-u", "alice", "--", "vaultd", "status", code=None)
     assert " running at" not in await off("runuser", "-u", "bob", "--", "vaultd", "status", code=None)
@@ -260,6 +275,7 @@ async def main() -> None:
     async with Sandbox() as sandbox:
         await begins_with_the_configuration_of_etc(sandbox)
         await keeps_to_its_sandbox()
+        await refuses_what_a_thief_would_do()
         await answers_its_administrators()
         await signs_in_by_its_own_unit(sandbox)
         await takes_a_manifest_of_ones_own()
