@@ -125,18 +125,17 @@ def test_the_root_key_is_sealed_to_the_machine_and_lies_nowhere_else(machine: Ma
     machine.service("uninstall")
 
 
-def test_a_new_key_is_never_made_for_sealed_files_of_an_old_one(machine: Machine) -> None:
-    key, kept = machine.file("/etc/credstore.encrypted/vaultd-root"), machine.file("/root/vaultd-root")
-    vault = machine.file("/var/lib/private/vaultd/auth/.vault")
+def test_a_new_key_is_never_made_for_sealed_files_of_an_old_one(installed: Machine) -> None:
+    key, kept = installed.file("/etc/credstore.encrypted/vaultd-root"), installed.file("/root/vaultd-root")
+    vault = installed.file("/var/lib/private/vaultd/auth/.vault")
     vault.mkdir(parents=True)
     key.rename(kept)
-    done = machine.service("install")
+    done = installed.service("install")
     kept.rename(key)
-    shutil.rmtree(machine.file("/var/lib/private/vaultd"))
+    shutil.rmtree(installed.file("/var/lib/private/vaultd"))
 
     assert done.code == 78
     assert "systemd-creds encrypt --name=vaultd-root" in done.err
-    machine.service("uninstall")
 
 
 def test_what_a_person_changed_is_neither_replaced_nor_removed_and_an_older_version_is(installed: Machine) -> None:

@@ -47,6 +47,7 @@ class TerminalDesk:
         self._shown: int | None = None
 
     async def show(self, effect: Show, listening: int | None) -> None:
+        self._end_counting()
         if effect.user_code:
             self._show_device(effect)
         else:
