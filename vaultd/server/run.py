@@ -2,7 +2,7 @@
 
 The sockets are the service manager's where it hands some in, and stay open over a restart; else they are made here.
 
-SIGTERM: `house.draining` is set: no new requests, and the relay gives its streams 30 s before it ends them in their own
+SIGTERM: `house.draining` is set: no new requests, and the relay gives what is in work 30 s before it ends it in its own
 grammar. SIGHUP: config, manifests and certificate are read again.
 """
 
