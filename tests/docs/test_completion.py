@@ -86,7 +86,9 @@ def test_a_broken_configuration_completes_to_nothing_and_says_nothing(person: Pe
 def test_client_keys_are_the_daemons_word(person: Person, serves: Callable[..., Daemon]) -> None:
     assert _tabs(person, "vaultd keys get d") == [[]]
     serves(person)
-    assert _tabs(person, "vaultd keys get d") == [["default"]]
+    # A daemon that a busy machine keeps from answering within two seconds is none: then Tab is pressed again.
+    presses = (_tabs(person, "vaultd keys get d") for _ in range(5))
+    assert next((offered for offered in presses if offered != [[]]), None) == [["default"]]
 
 
 def test_fish_completes(person: Person, tool: Callable[[str], str]) -> None:

@@ -48,7 +48,8 @@ def _wrong(words: list[str]) -> str:
             break
         path += f" {word}"
     if path == "vaultd":
-        return "" if words[0] in _EVERYWHERE or not words[0].islower() else f"no such command: {' '.join(words)}"
+        # Else the word is a service's, a user's or a folder's name, or `vaultd COMMAND`.
+        return f"no such command: {' '.join(words)}" if re.fullmatch("[a-z][a-z-]*", words[0]) else ""
     options = {word.partition("=")[0].strip("[],") for word in words if word.startswith("--")}
     if path == "vaultd login":
         options -= {word for word in options if word.removeprefix("--") in {"acme", "…", "<id>"}}
