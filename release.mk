@@ -4,8 +4,13 @@
 # The moment of the commit: every date in an archive or an image is this one, so that two builds are the same bytes.
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601600)
 
-wheel: $(VENV)/.dev ## sdist and wheel in dist/, the same bytes whoever builds this commit
-	$(BIN)/python -m build --outdir dist .
+build/builder/.done: locks/build.txt
+	rm -rf build/builder && $(PYTHON) -m venv build/builder
+	build/builder/bin/pip install --quiet --require-hashes --no-deps --only-binary=:all: -r locks/build.txt
+	@touch $@
+
+wheel: build/builder/.done ## sdist and wheel in dist/, the same bytes whoever builds this commit
+	build/builder/bin/python -m hatchling build -t sdist -t wheel
 
 # Every version and every hash, for all platforms at once.
 LOCKED := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
