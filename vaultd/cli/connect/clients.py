@@ -49,8 +49,8 @@ class Wish:
 class Client:
     title: str
     targets: Callable[[Wish], tuple[Target, ...]]
-    #: Slot → what the client calls it.
-    slots: Mapping[str, str]
+    #: The models it has places for; "" is the one it begins with.
+    slots: tuple[str, ...]
     #: Cannot run a command: it is given the key itself.
     keeps_key: bool = False
     #: Variables that count for more than its files.
@@ -170,18 +170,18 @@ CLIENTS: Final[Mapping[str, Client]] = {
     "claude-code": Client(
         "Claude Code",
         _claude_code,
-        {"": "model", "opus": "Opus", "sonnet": "Sonnet", "haiku": "Haiku", "fable": "Fable"},
+        ("", "opus", "sonnet", "haiku", "fable"),
         rivals=("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_MODEL"),
     ),
-    "codex": Client("Codex", _codex, {"": "model"}),
+    "codex": Client("Codex", _codex, ("",)),
     "gemini-cli": Client(
         "Gemini CLI",
         _gemini_cli,
-        {"": "model"},
+        ("",),
         keeps_key=True,
         rivals=("GOOGLE_GEMINI_BASE_URL", "GEMINI_API_KEY", "GEMINI_MODEL", "GOOGLE_GENAI_USE_VERTEXAI"),
         note=_OWN_ENV.format(".gemini"),
     ),
-    "opencode": Client("opencode", _opencode, {"": "model", "small": "small_model"}, keeps_key=True),
-    "qwen-code": Client("Qwen Code", _qwen_code, {"": "model"}, keeps_key=True, rivals=("VAULTD_CLIENT_KEY",)),
+    "opencode": Client("opencode", _opencode, ("", "small"), keeps_key=True),
+    "qwen-code": Client("Qwen Code", _qwen_code, ("",), keeps_key=True, rivals=("VAULTD_CLIENT_KEY",)),
 }

@@ -63,10 +63,6 @@ class Change:
     #: Edits that stay, for somebody else made something else of them.
     kept: tuple[str, ...] = ()
 
-    @property
-    def name(self) -> str:
-        return str(self.path)
-
 
 class Records:
     """Of one person."""
