@@ -327,6 +327,8 @@ class PendingSignIns:
         try:
             async with self._audit.action(who, SIGN_IN, sign_in.provider) as told:
                 credential = await self._sign_ins.run(wish, sign_in, state=sign_in.state)
+                # Before the outcome is written: from here on nothing cancels a login that is there.
+                sign_in.succeeds(credential)
                 told.what = credential.id
         except VaultdError as error:
             sign_in.fails(error)
@@ -337,7 +339,6 @@ class PendingSignIns:
             sign_in.fails(VaultdError(f"vaultd failed ({type(error).__name__}); look at its log"))
             raise
         else:
-            sign_in.succeeds(credential)
             _log.info("signed in", extra={"provider": sign_in.provider, "credential": credential.id})
             self.told(sign_in.provider, "ok")
         finally:
