@@ -425,3 +425,47 @@ async def test_the_page_may_close_and_the_daemons_end_ends_all(page: Managed) ->
     assert (held.status, held.error) == ("error", "vaultd stopped")
     with socket.socket() as mine:
         mine.bind(("127.0.0.1", page.ports["codex"]))
+
+
+# --- who waits at a terminal ------------------------------------------------------------------------------------------
+
+
+async def test_who_waits_hears_of_the_next_change_and_of_no_other_moment(page: Managed) -> None:
+    begun = (await page.asks("POST", "/sign-ins?wait=0", {"provider": "codex", "timeout": 60})).json
+    path = f"/sign-ins/{begun['state']}"
+    shown = begun
+    while not shown["url"]:
+        shown = (await page.asks("GET", f"{path}?since={shown['revision']}")).json
+    assert shown["expires_in"] <= 60
+    at_once = (await page.asks("GET", f"{path}?since={shown['revision']}&wait=0")).json
+    assert (at_once["revision"], at_once["status"]) == (shown["revision"], "wait")
+    while at_once["status"] == "wait":
+        async with asyncio.TaskGroup() as group:
+            next_ = group.create_task(page.asks("GET", f"{path}?since={at_once['revision']}"))
+            if not at_once["answered"]:
+                await page.browses(shown["url"])
+        assert next_.result().json["revision"] > at_once["revision"]
+        at_once = next_.result().json
+    assert (at_once["status"], at_once["account"], at_once["failure"]) == ("ok", "codex@example.com", "")
+
+
+async def test_nobody_can_paste_and_the_callback_port_goes_on_waiting(page: Managed) -> None:
+    sign_in = await starts(page, "codex")
+    assert (await page.asks("DELETE", f"/sign-ins/{sign_in['state']}/paste")).status == 200
+    await page.browses(sign_in["url"])
+    assert (await ended(page, sign_in["state"]))["status"] == "ok"
+
+    code = await starts(page, "claude", way="paste-page")
+    assert (await page.asks("DELETE", f"/sign-ins/{code['state']}/paste")).status == 200
+    over = await ended(page, code["state"])
+    assert (over["status"], over["failure"]) == ("error", "TimedOut")
+
+
+async def test_an_answer_that_is_in_is_not_cancelled_by_who_only_left(page: Managed) -> None:
+    page.sandbox.set("qwen", consent="open", device="auto")
+    sign_in = await starts(page, "qwen")
+    assert (await ended(page, sign_in["state"]))["status"] == "asking"
+    assert (await page.asks("DELETE", f"/sign-ins/{sign_in['state']}?unanswered=1")).status == 409
+    assert (await page.asks("DELETE", f"/sign-ins/{sign_in['state']}")).status == 200
+    over = (await page.asks("GET", f"/sign-ins/{sign_in['state']}")).json
+    assert (over["error"], over["failure"]) == ("cancelled", "SignInRequired")
