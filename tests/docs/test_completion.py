@@ -84,10 +84,10 @@ def test_a_broken_configuration_completes_to_nothing_and_says_nothing(person: Pe
 
 
 def test_client_keys_are_the_daemons_word(person: Person, serves: Callable[..., Daemon]) -> None:
-    assert _tabs(person, "vaultd keys get d") == [[]]
+    assert _tabs(person, "vaultd keys get defau") == [[]]
     serves(person)
     # A daemon that a busy machine keeps from answering within two seconds is none: then Tab is pressed again.
-    presses = (_tabs(person, "vaultd keys get d") for _ in range(5))
+    presses = (_tabs(person, "vaultd keys get defau") for _ in range(5))
     assert next((offered for offered in presses if offered != [[]]), None) == [["default"]]
 
 

@@ -40,6 +40,15 @@ def test_every_command_it_names_is_one_that_vaultd_has(page: Path) -> None:
     assert [why for words in _named(page) if (why := _wrong(words.split()))] == []
 
 
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_word_of_make_that_it_names_exists(page: Path) -> None:
+    rules = "".join(file.read_text() for file in [ROOT / "Makefile", *ROOT.glob("*.mk")])
+    words = set(re.findall(r"^([a-z-]+):", rules, re.MULTILINE))
+    inline = (child for token in tokens(page) for child in token.children or () if child.type == "code_inline")
+    texts = [*(child.content for child in inline), *blocks(page, "sh", "")]
+    assert {word for text in texts for word in re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)} <= words
+
+
 def _wrong(words: list[str]) -> str:
     """What is wrong with a command line; nothing where nothing is."""
     path = "vaultd"

@@ -16,8 +16,3 @@ def test_every_promise_names_tests_that_exist() -> None:
         named = re.findall(r"`(tests/[^`]+)`", promise)
         assert named, promise
         assert [name for name in named if not (ROOT / name).is_file()] == []
-
-
-def test_every_make_word_it_names_exists() -> None:
-    words = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"`make ([a-z]+)`", PAGE)) <= words
