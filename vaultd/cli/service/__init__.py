@@ -146,6 +146,8 @@ def _file_check(file: File, install_: str) -> Check:
 
 def _unit_check(manager: Manager, unit: str) -> Check:
     enabled, active = manager.tells("is-enabled", unit) or "unknown", manager.tells("is-active", unit) or "unknown"
+    if enabled in {"unknown", "not-found"}:
+        return Check(unit, "not installed", _typed(manager.user, "install"))
     says = f"{enabled}, {active}"
     if enabled != "enabled":
         return Check(unit, says, f"{manager.systemctl} enable --now {unit}")
