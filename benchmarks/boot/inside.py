@@ -116,7 +116,7 @@ async def keeps_to_its_sandbox() -> None:
         assert stat.S_IMODE(facts.st_mode) == mode and (owner is None or facts.st_uid == owner), path
     socket = Path("/run/vaultd/admin.sock").stat()
     assert stat.S_IMODE(socket.st_mode) == 0o660 and socket.st_uid == 0
-    assert "inotify" not in await off("vaultd", "doctor", code=None)
+    assert "file-events-absent" not in await off("vaultd", "doctor", code=None)
     said("state 0700 of its own user, /etc/vaultd root's, admin socket 0660 root:vaultd-admin")
 
 
@@ -156,6 +156,17 @@ async def signs_in_by_its_own_unit(sandbox: Sandbox) -> None:
     await until(lambda: "1 of 1" in shown("StatusText"))
     assert (await asked("/v1/responses", SAY))[0] == 200
     said("vaultd-login@codex: the code in the journal, the running daemon took the login up, and relays")
+
+
+async def signs_in_for_an_administrator(sandbox: Sandbox) -> None:
+    """By the admin socket: alice has no right to the folder, and the flow runs in the daemon's sandbox."""
+    vendor = sandbox["qwen"]
+    login = asyncio.create_task(off("runuser", "-u", "alice", "--", "vaultd", "login", "--qwen", "--device"))
+    await until(lambda: vendor.devices or login.done())
+    for device in list(vendor.devices.values()):
+        vendor.decide_device(device.user_code, "approved")
+    assert "signed in: qwen" in await login
+    said("alice signs in through the admin socket, in the daemon's sandbox")
 
 
 async def takes_a_manifest_of_ones_own() -> None:
@@ -278,6 +289,7 @@ async def main() -> None:
         await refuses_what_a_thief_would_do()
         await answers_its_administrators()
         await signs_in_by_its_own_unit(sandbox)
+        await signs_in_for_an_administrator(sandbox)
         await takes_a_manifest_of_ones_own()
         await reloads()
         await is_restarted_when_its_loop_is_blocked()
