@@ -66,6 +66,7 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_and_sdist_carry_the_manifests(built: Built) -> None:
     with zipfile.ZipFile(built.wheel) as archive:
         assert {Path(n).name for n in archive.namelist() if n.startswith("vaultd/_providers/")} == SHIPPED
+        assert [n for n in archive.namelist() if n.endswith("/data/share/man/man1/vaultd.1")], "no manual page"
     with tarfile.open(built.sdist) as archive:
         assert {Path(n).name for n in archive.getnames() if "/providers/" in n} == SHIPPED
 
