@@ -180,7 +180,7 @@ async def takes_a_manifest_of_ones_own() -> None:
 
 
 async def reloads() -> None:
-    """In 252 `kill` may have ended before the daemon has said RELOADING=1; then systemctl does not wait for the rest."""
+    """In 252 `kill` may end before the daemon has said RELOADING=1; then systemctl does not wait for the rest."""
     main, waited, took = pid(), 0, []
     for _ in range(5):
         before, began = await _reloads_taken(), time.monotonic()
