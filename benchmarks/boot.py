@@ -17,6 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 INSIDE = ROOT / "benchmarks" / "boot"
+#: In the machine: the scripts, the wheels, and what was said.
+TRIAL = "opt/trial"
 KEPT = Path(os.environ.get("VAULTD_TOOLS", ROOT / ".tools")) / "boot"
 PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv,procps,iproute2,ca-certificates"
 #: A boot takes seconds, sixty kills with their restarts two minutes.
@@ -27,9 +29,9 @@ After=multi-user.target
 [Service]
 Type=oneshot
 Environment=HOME=/root KILLS={kills}
-ExecStart=/bin/bash -c '/bin/bash /root/operator.sh && exec /opt/vaultd/bin/python3 /root/inside.py'
-StandardOutput=append:/root/said.txt
-StandardError=append:/root/said.txt
+ExecStart=/bin/bash -c '/bin/bash /{trial}/operator.sh && exec /opt/vaultd/bin/python3 /{trial}/inside.py'
+StandardOutput=append:/{trial}/said.txt
+StandardError=append:/{trial}/said.txt
 ExecStopPost=/bin/systemctl poweroff --no-block
 """
 
@@ -65,13 +67,13 @@ def wheels(into: Path) -> None:
 def boot(tree: Path) -> str:
     """Until the machine powers itself off. What was said inside."""
     run("cp", "-a", "--reflink=auto", f"{base()}/.", tree)
-    wheels(tree / "root" / "wheels")
+    wheels(tree / TRIAL / "wheels")
     for script in INSIDE.iterdir():
-        shutil.copy(script, tree / "root")
+        shutil.copy(script, tree / TRIAL)
     for person in ("alice", "bob"):
         run("chroot", tree, "useradd", "--create-home", person)
     units = tree / "etc" / "systemd" / "system"
-    (units / "tried.service").write_text(UNIT.format(kills=os.environ.get("KILLS", "60")))
+    (units / "tried.service").write_text(UNIT.format(trial=TRIAL, kills=os.environ.get("KILLS", "60")))
     (units / "multi-user.target.wants" / "tried.service").symlink_to("/etc/systemd/system/tried.service")
     words = ["systemd-nspawn", "--quiet", "--boot", "--directory", str(tree), "--register=no", "--keep-unit"]
     words += ["--private-network", "--console=read-only", "--machine=vaultd-boot"]
@@ -83,7 +85,7 @@ def boot(tree: Path) -> str:
         timeout=LONGEST,
         check=True,
     )
-    said = tree / "root" / "said.txt"
+    said = tree / TRIAL / "said.txt"
     return said.read_text() if said.exists() else "nothing was said: the machine did not get as far"
 
 

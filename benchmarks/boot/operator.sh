@@ -5,7 +5,7 @@ set -o pipefail
 trap 'echo "refused: $BASH_COMMAND"; exit 1' ERR
 types() { printf '# %s\n' "$1"; eval "$1"; }
 
-export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INDEX=1 PIP_FIND_LINKS="${FROM:-/root/wheels}"
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INDEX=1 PIP_FIND_LINKS="${FROM:-/opt/trial/wheels}"
 types 'python3 -m venv /opt/vaultd && /opt/vaultd/bin/pip install --quiet vaultd'
 types 'cd /opt/vaultd/lib/python3*/site-packages/vaultd/_systemd'
 types 'install -m 644 -t /etc/systemd/system *.service *.socket'

@@ -22,17 +22,17 @@ _UNITS = ("vaultd.service", "vaultd.socket", "vaultd-admin.socket", "vaultd-logi
 _SHIPPED = f"/opt/vaultd/lib/python3.{sys.version_info.minor}/site-packages/vaultd/_systemd/vaultd.service"
 _MAKE = """
 set -e
-mount -t tmpfs none "$1"; mkdir "$1/upper" "$1/work" "$1/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
-mount --rbind /proc "$1/root/proc"; mount --rbind /dev "$1/root/dev"
-mkdir -p "$1/root/opt" "$1/root/run/systemd/system" "$1/root/opt/wheels"
-mount --bind "$2" "$1/root/opt/wheels"
-chroot "$1/root" /usr/bin/python3 -m venv --without-pip /opt/vaultd
-site=$(echo "$1"/root/opt/vaultd/lib/python3*/site-packages)
+mount -t tmpfs none "$1"; mkdir "$1/upper" "$1/work" "$1/tree"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/tree"
+mount --rbind /proc "$1/tree/proc"; mount --rbind /dev "$1/tree/dev"
+mkdir -p "$1/tree/opt" "$1/tree/run/systemd/system" "$1/tree/opt/wheels"
+mount --bind "$2" "$1/tree/opt/wheels"
+chroot "$1/tree" /usr/bin/python3 -m venv --without-pip /opt/vaultd
+site=$(echo "$1"/tree/opt/vaultd/lib/python3*/site-packages)
 cp -r "$3/vaultd" "$site/"; cp -r "$3/systemd" "$site/vaultd/_systemd"; cp -r "$3/providers" "$site/vaultd/_providers"
 echo /opt/wheels > "$site/wheels.pth"
-printf '#!/opt/vaultd/bin/python3\\nfrom vaultd.__main__ import main\\nmain()\\n' > "$1/root/opt/vaultd/bin/vaultd"
-chmod 755 "$1/root/opt/vaultd/bin/vaultd"
+printf '#!/opt/vaultd/bin/python3\\nfrom vaultd.__main__ import main\\nmain()\\n' > "$1/tree/opt/vaultd/bin/vaultd"
+chmod 755 "$1/tree/opt/vaultd/bin/vaultd"
 echo made; exec sleep infinity
 """
 
@@ -47,7 +47,7 @@ class Machine:
         assert self.process.stdout is not None and self.process.stderr is not None
         if self.process.stdout.readline() != "made\n":
             pytest.skip(f"no machine within this one: {self.process.stderr.read()}")
-        self.root = Path(f"/proc/{self.process.pid}/root{folder}/root")
+        self.root = Path(f"/proc/{self.process.pid}/root{folder}/tree")
 
     def types(self, *words: str, stdin: str = "", **env: str) -> Done:
         done = subprocess.run(
@@ -126,7 +126,7 @@ def test_the_root_key_is_sealed_to_the_machine_and_lies_nowhere_else(machine: Ma
 
 
 def test_a_new_key_is_never_made_for_sealed_files_of_an_old_one(installed: Machine) -> None:
-    key, kept = installed.file("/etc/credstore.encrypted/vaultd-root"), installed.file("/root/vaultd-root")
+    key, kept = installed.file("/etc/credstore.encrypted/vaultd-root"), installed.file("/var/tmp/vaultd-root")
     vault = installed.file("/var/lib/private/vaultd/auth/.vault")
     vault.mkdir(parents=True)
     key.rename(kept)
@@ -232,8 +232,9 @@ def test_where_it_cannot_be_it_says_what_would_do(machine: Machine) -> None:
     done = machine.types(*stranger, "/opt/vaultd/bin/vaultd", "service", "install")
     assert (done.code, "sudo /opt/vaultd/bin/vaultd service install" in done.err) == (78, True)
 
-    machine.types("cp", "-r", "/opt/vaultd", "/root/vaultd")
-    at_home = machine.types("/root/vaultd/bin/python3", "/root/vaultd/bin/vaultd", "service", "install")
+    home = "/root"
+    machine.types("cp", "-r", "/opt/vaultd", home)
+    at_home = machine.types(f"{home}/vaultd/bin/python3", f"{home}/vaultd/bin/vaultd", "service", "install")
     assert (at_home.code, "python3 -m venv /opt/vaultd" in at_home.err) == (78, True)
 
     booted = machine.file("/run/systemd/system")

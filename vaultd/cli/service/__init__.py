@@ -14,7 +14,7 @@ import click
 
 from vaultd.cli import terminal
 from vaultd.cli.ask import call_of
-from vaultd.cli.service.manager import GROUP, KEY, STATE, UNITS, Manager, seal_key
+from vaultd.cli.service.systemd import GROUP, KEY, STATE, UNITS, Manager, seal_key
 from vaultd.cli.service.units import File, Installation, files
 from vaultd.config.places import SYSTEM_SOCKET
 from vaultd.errors import Misconfigured
