@@ -25,7 +25,7 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Vault:
 
 @pytest.fixture(scope="module")
 def whole(vault: Vault) -> bytes:
-    assert vault.file().walk().sound
+    assert vault.walked().sound
     return vault.path.read_bytes()
 
 
@@ -38,7 +38,7 @@ def test_thr_39_no_byte_can_be_flipped(vault: Vault, whole: bytes, data: st.Data
     at = data.draw(st.integers(0, len(whole) - 1))
     bit = 1 << data.draw(st.integers(0, 7))
     vault.path.write_bytes(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
-    report = vault.file().walk()
+    report = vault.walked()
     assert not report.sound
     line = whole[:at].count(b"\n") + 1
     assert line in {one.line for one in report.problems}, problems(report)
@@ -59,7 +59,7 @@ def test_thr_39_no_line_can_be_deleted_doubled_or_moved(vault: Vault, whole: byt
             changed = lines[:line] + lines[line + 1 :]
             changed.insert(to, lines[line])
     vault.path.write_bytes(b"".join(changed))
-    assert vault.file().walk().sound == (changed == lines)
+    assert vault.walked().sound == (changed == lines)
 
 
 @FIXTURES
@@ -69,7 +69,7 @@ def test_thr_39_no_tail_can_be_cut_off_wherever_and_nothing_written_in_its_place
 ) -> None:
     cut = data.draw(st.integers(0, len(whole) - 1))
     vault.path.write_bytes(whole[:cut] + data.draw(st.binary(max_size=400)))
-    report = vault.file().walk()
+    report = vault.walked()
     assert not report.sound
     assert "missing" in problems(report)
 
@@ -78,7 +78,7 @@ def test_thr_39_no_tail_can_be_cut_off_wherever_and_nothing_written_in_its_place
 @given(written=st.binary(min_size=1, max_size=200))
 def test_thr_39_what_is_written_after_it_is_never_a_line(vault: Vault, whole: bytes, written: bytes) -> None:
     vault.path.write_bytes(whole + written)
-    report = vault.file().walk()
+    report = vault.walked()
     broken_off = b"\n" not in written[:-1]
     assert report.sound == broken_off
     assert len(report.notes) == broken_off
@@ -117,6 +117,40 @@ def test_thr_39_an_older_copy_put_back_is_missed_by_the_head_and_the_head_by_the
     assert "it was altered, or is another vault's" in problems(own.verified())
 
 
+@pytest.mark.parametrize("done", ["its head is put back", "its head is gone", "strange lines come and go"])
+async def test_thr_39_what_was_wrong_for_a_while_stays_wrong_until_it_is_accepted(own: Vault, done: str) -> None:
+    """What the next line follows on may be whole again by itself, and somebody had his hands in it all the same."""
+    log, head = own.path.read_bytes(), own.head.read_bytes()
+    if done == "strange lines come and go":
+        own.path.write_bytes(log + b"one\ntwo\n")
+        own.writes("keys.get")
+        own.path.write_bytes(own.path.read_bytes().replace(b"one\ntwo\n", b""))
+    else:
+        own.writes("keys.get", "keys.get")
+        own.head.write_bytes(head) if done == "its head is put back" else own.head.unlink()
+        own.writes("keys.get")
+    told = next(line for line in own.file().last(10) if line.action == "audit broken")
+    report = await own.audit().verify()
+    assert f"its line {told.seq} says that it was not as it had been left: {told.what}" in problems(report)
+    assert "audit-broken" in dict(own.audit().troubles())
+    await own.audit().accept(len(report.problems))
+    assert (await own.audit().verify()).sound
+    assert not dict(own.audit().troubles())
+
+
+@pytest.mark.parametrize("head", [b"", b"{}", None])
+def test_thr_39_a_head_that_is_none_is_no_leave_to_have_lost_the_log(
+    own: Vault, tmp_path: Path, head: bytes | None
+) -> None:
+    other = made(tmp_path / "other")
+    other.writes("keys.get")
+    own.head.write_bytes(other.head.read_bytes() if head is None else head)
+    own.path.unlink()
+    assert ".vault/audit.json:0" in problems(own.verified())
+    own.path.write_bytes(other.path.read_bytes())
+    assert ".vault/audit.json:0" in problems(own.verified())
+
+
 def test_thr_39_log_and_head_put_back_together_are_missed_by_a_process_that_saw_more(own: Vault) -> None:
     """Nothing on the disk tells of it: that is what the ordinary log, kept elsewhere, is for."""
     file = own.file()
@@ -126,7 +160,7 @@ def test_thr_39_log_and_head_put_back_together_are_missed_by_a_process_that_saw_
     own.path.write_bytes(log)
     own.head.write_bytes(head)
     assert own.verified().sound
-    assert "line 9 was written by this process" in problems(file.walk())
+    assert "line 9 was written by this process" in problems(file.walk(file.as_it_is()))
     assert "knows of line 7, and line 9 was written" in file.trouble()
     file.append(said("keys.create"))
     assert "lines 8 to 9 are missing before this one" in problems(own.verified())
@@ -190,3 +224,31 @@ def test_a_log_that_is_turned_over_is_one_chain_and_the_oldest_file_goes(tmp_pat
     assert report.first > 1
     random.Random(7).choice(files[1:]).unlink()
     assert "missing before this one" in problems(own.verified())
+
+
+def test_thr_39_nobody_makes_the_log_forget_by_the_names_of_files(tmp_path: Path) -> None:
+    """Which file is the oldest is not told by what lies there: anybody who may write there can make that up."""
+    own = made(tmp_path)
+    own.writes(*(["keys.get"] * 20), most=1000)
+    for number in range(10):
+        (own.state / f"audit.log.{10**11 + number}").touch()
+        (own.state / f"audit.log.{number}").touch()
+    own.writes(*(["keys.get"] * 10), most=1000)
+    for planted in own.state.glob("audit.log.1000*"):
+        planted.unlink()
+    report = own.verified()
+    assert report.sound, problems(report)
+    assert (report.first, report.last) == (1, 30)
+
+
+def test_a_proof_that_takes_long_is_of_the_log_as_it_was_when_it_began(tmp_path: Path) -> None:
+    """So whoever writes need not wait for it, and nothing that is turned over meanwhile is missed."""
+    own = made(tmp_path)
+    own.writes(*(["keys.get"] * 20), most=1000)
+    reader = own.file()
+    log = reader.as_it_is()
+    own.writes(*(["keys.get"] * 60), most=1000)
+    report = reader.walk(log)
+    assert report.sound, problems(report)
+    assert (report.first, report.last) == (1, 20)
+    assert own.verified().first > 20

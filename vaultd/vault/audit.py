@@ -210,9 +210,10 @@ class Audit:
         """Walks along the whole log. Writes nothing. Raises OSError."""
         try:
             async with self._store.lease(HEAD, wait=_WAIT):
-                return await asyncio.to_thread(self._file.walk)
+                log = await asyncio.to_thread(self._file.as_it_is)
         except TryLater:  # a folder in which nothing can be made, so nothing is written either
-            return await asyncio.to_thread(self._file.walk)
+            log = await asyncio.to_thread(self._file.as_it_is)
+        return await asyncio.to_thread(self._file.walk, log)
 
     async def last(self, most: int) -> list[Line]:
         """Oldest first. Raises OSError."""

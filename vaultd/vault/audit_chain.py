@@ -69,12 +69,29 @@ _ALWAYS: Final = frozenset({"seq", "at", "who", "action", "outcome", "prev"})
 
 class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How far the chain has come. `first`: from which line on the log has to be whole (older ones were turned over, or
-    accepted as they are). `broken`: the line that says the log was not as it had been left; 0 where it was."""
+    accepted as they are). `broken`: the line that says the log was not as it had been left; 0 where it was. `turned`:
+    the last line of each older file that is kept: a file's name alone would let anybody say which ones are too old."""
 
     seq: int = 0
     mac: str = GENESIS
     first: int = 1
     broken: int = 0
+    turned: tuple[int, ...] = ()
+
+    def after(self, line: Line) -> Head:
+        """The head once this line stands."""
+        at = msgspec.structs.replace(self, seq=line.seq, mac=line.mac)
+        if line.action == ACCEPTED:
+            return msgspec.structs.replace(at, first=line.seq, broken=0)
+        if line.action == BROKEN and not self.broken:
+            return msgspec.structs.replace(at, broken=line.seq)
+        return at
+
+    def turned_over(self, keep: int) -> Head:
+        """The head once its last line ends a file, and beside a new one `keep` older files stay."""
+        turned = (*self.turned, self.seq)
+        gone, kept = turned[:-keep], turned[-keep:]
+        return msgspec.structs.replace(self, turned=kept, first=max(self.first, *(one + 1 for one in gone), 1))
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -188,6 +205,8 @@ class Walk:
         #: Since the last good line: where they stand, and what they are.
         self._bad: list[tuple[str, int, bytes]] = []
         self._open: dict[int, None] = {}
+        #: What the log's own line says that the head calls broken.
+        self._broken = ""
         self._whole_from = head.first if head is not None else 1
 
     def lines(self, file: str, lines: Iterable[bytes]) -> None:
@@ -206,6 +225,8 @@ class Walk:
             self._last = line
             if line.seq == self._whole_from and line.action == ACCEPTED:
                 self._accepted(file, number, line)
+        if self._head is not None and line.seq == self._head.broken:
+            self._broken = f": {line.what}"
         if line.outcome == "asked":
             self._open[line.seq] = None
         self._open.pop(line.asked, None)
@@ -244,7 +265,8 @@ class Walk:
             self.report.notes = [*self.report.notes, *self.report.problems, Finding(file, number, told)]
             self.report.problems = []
 
-    def end(self, file: str, head_file: str, no_head: str) -> Report:
+    def end(self, file: str, head_file: str, wrong: str) -> Report:
+        """`wrong`: why the head that is there is not to be believed; then there is none."""
         report, head, last = self.report, self._head, self._last
         report.last = last.seq if last is not None else 0
         known = head or Head()
@@ -255,10 +277,12 @@ class Walk:
             self._note(where, at, "a line that was broken off in the writing; the next one will say so")
         else:
             self._tell_bad()
-        if caught_up:
+        if wrong:
+            self._problem(head_file, 0, wrong)
+        elif caught_up:
             self._note(file, 0, f"line {report.last} is not in {head_file} yet: its writer was killed, or is at work")
         elif not reached and head is None:
-            self._problem(head_file, 0, f"{no_head}, and the log has come to line {report.last}")
+            self._problem(head_file, 0, f"it is missing, and the log has come to line {report.last}")
         elif report.last < known.seq:
             missing = _lines(report.last + 1, known.seq)
             self._problem(file, 0, f"{missing} at its end: {head_file} knows of {known.seq}")
@@ -266,6 +290,8 @@ class Walk:
             self._problem(head_file, 0, f"it is older than the log: it knows of {known.seq} lines of {report.last}")
         elif not reached:
             self._problem(file, 0, f"its line {known.seq} is another than {head_file} knows")
+        if known.broken and not report.problems:  # what was wrong is so no longer, and was all the same
+            self._problem(file, 0, f"its line {known.broken} says that it was not as it had been left{self._broken}")
         report.unfinished = list(self._open)
         report.sound = not report.problems
         return report

@@ -16,15 +16,17 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
+import msgspec
+
 from vaultd.errors import Misconfigured
 from vaultd.vault.audit_chain import (
-    ACCEPTED,
     BROKEN,
     LONGEST,
     TORN,
@@ -78,6 +80,18 @@ class _Standing(NamedTuple):
     rest: bytes
 
 
+class Log(NamedTuple):
+    """The log at one moment, for a walk that takes seconds and holds up nobody who writes: what is appended later lies
+    beyond the sizes, and files that are open are not lost when they are turned over. `seen`: the last line that this
+    process knows of."""
+
+    head: Head | None
+    wrong: str
+    seen: int
+    files: list[tuple[str, BinaryIO, int]]
+    files_open: ExitStack
+
+
 class AuditFile:
     def __init__(self, path: Path, store: FileStore, keys: Keys, most: int = FILE_BYTES) -> None:
         self.path: Final = path
@@ -113,7 +127,7 @@ class AuditFile:
         line = Line(**said._asdict(), seq=head.seq + 1, prev=head.mac)
         data, line = self._keys.write(line)
         self._write(start + data)
-        head = _after(head, line)
+        head = head.after(line)
         self._commit(head)
         return head, line
 
@@ -146,12 +160,12 @@ class AuditFile:
         if self.path.stat().st_size >= self._most:
             self.path.rename(self.path.with_name(f"{self.path.name}.{head.seq}"))
             self._sync_folder()
-        older = self._older()
-        for path in older[: max(0, len(older) - (FILES - 1))]:
-            # The head first: a file that should be gone and is there is no loss.
-            head = Head(head.seq, head.mac, max(head.first, _number(path) + 1), head.broken)
+            head = head.turned_over(FILES - 1)
             self._commit(head)
-            path.unlink()
+            # After the head says so: a file that should be gone and is there is no loss.
+            for path in self._older():
+                if _number(path) < min(head.first, head.turned[0]):
+                    path.unlink()
 
     def _sync_folder(self) -> None:
         fd = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -191,7 +205,7 @@ class AuditFile:
         end = self._end()
         line, head = end.line, known or Head()
         if line is not None and not wrong and (line.seq, line.prev) == (head.seq + 1, head.mac):
-            head = _after(head, line)
+            head = head.after(line)
         reached = (line.seq, line.mac) if line is not None else (0, Head().mac)
         if self._seen.seq > head.seq or (self._seen.seq == head.seq and self._seen.mac != head.mac):
             wrong = wrong or f"{HEAD} knows of line {head.seq}, and line {self._seen.seq} was written"
@@ -200,7 +214,7 @@ class AuditFile:
         elif end.rest and not torn(end.rest):
             wrong = wrong or f"{len(end.rest)} bytes that are none of ours stand after line {head.seq}"
         if wrong:
-            of_line = Head(line.seq, line.mac, head.first, head.broken) if line is not None else Head()
+            of_line = msgspec.structs.replace(head, seq=line.seq, mac=line.mac) if line is not None else Head()
             head = max(head, self._seen, of_line, key=lambda one: one.seq)
         return _Standing(head, wrong, known is not None and head.seq == known.seq + 1 and not wrong, end.rest)
 
@@ -239,16 +253,29 @@ class AuditFile:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def walk(self) -> Report:
-        """All of it. Raises OSError."""
+    def as_it_is(self) -> Log:
+        """Wants the lock. Raises OSError."""
         head, wrong = self._head()
-        walk = Walk(self._keys, head)
-        for path in self._all():
-            with self._opened(path) as file:
-                walk.lines(path.name, _raw_lines(file))
-        report = walk.end(self.path.name, f".vault/{HEAD}", wrong or "it is missing")
-        if self._seen.seq > report.last:
-            says = f"line {self._seen.seq} was written by this process, and the log and its head end before it"
+        with ExitStack() as stack:
+            files = [(path.name, stack.enter_context(self._opened(path))) for path in self._all()]
+            sizes = [os.fstat(file.fileno()).st_size for _, file in files]
+            return Log(
+                head,
+                wrong,
+                self._seen.seq,
+                [(*one, size) for one, size in zip(files, sizes, strict=True)],
+                stack.pop_all(),
+            )
+
+    def walk(self, log: Log) -> Report:
+        """All of it, and closes it. Raises OSError."""
+        walk = Walk(self._keys, log.head)
+        with log.files_open:
+            for name, file, size in log.files:
+                walk.lines(name, _raw_lines(file, size))
+        report = walk.end(self.path.name, f".vault/{HEAD}", log.wrong)
+        if log.seen > report.last:
+            says = f"line {log.seen} was written by this process, and the log and its head end before it"
             report.problems.append(Finding(self.path.name, 0, says))
             report.sound = False
         return report
@@ -285,20 +312,13 @@ class AuditFile:
         return fd
 
 
-def _after(head: Head, line: Line) -> Head:
-    """The head once this line stands."""
-    if line.action == ACCEPTED:
-        return Head(line.seq, line.mac, line.seq, 0)
-    broken = head.broken or (line.seq if line.action == BROKEN else 0)
-    return Head(line.seq, line.mac, head.first, broken)
-
-
 def _number(path: Path) -> int:
     return int(path.suffix[1:])
 
 
-def _raw_lines(file: BinaryIO) -> Iterator[bytes]:
-    while raw := file.readline(LONGEST):
+def _raw_lines(file: BinaryIO, size: int = sys.maxsize) -> Iterator[bytes]:
+    while raw := file.readline(min(LONGEST, size)):
+        size -= len(raw)
         yield raw
 
 
