@@ -44,7 +44,8 @@ def test_thr_28_an_exception_shows_where_and_not_what() -> None:
 
 
 def test_thr_29_nothing_breaks_the_line_or_the_terminal() -> None:
-    said = line("imported", file="a\nb\x1b[2J\u202etxt")
+    said = line("imported", file="a\nb\x1b[2J\u202etxt\udcff")
+    assert said.encode().endswith(rb"\udcff"), "half a character, of a file's name"
     assert "\n" not in said
     assert "\x1b" not in said
     assert "\u202e" not in said

@@ -23,13 +23,16 @@ from vaultd.secret import Secret
 _SECRET_LIMIT = 16 * 1024
 
 
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
 #: On every command that lists or shows something.
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 
 
 def safe(text: str) -> str:
-    """Escapes what could act on a terminal: C0, C1, and format characters such as bidi overrides (Unicode Cc, Cf)."""
-    return "".join(_escaped(char) if unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"} else char for char in text)
+    """Escapes what could act on a terminal: C0, C1, and format characters such as bidi overrides (Unicode Cc, Cf); and
+    halves of characters (Cs), which file names may hold and no terminal takes."""
+    return "".join(_escaped(char) if unicodedata.category(char) in _HIDDEN else char for char in text)
 
 
 def _escaped(char: str) -> str:

@@ -2,8 +2,9 @@
 (`net.log_file`). The last of it stays in memory (`net.recent`).
 
 Fields come from an allow-list, so that nothing reaches the log because somebody passed it along (THR-27). Control and
-direction characters are escaped (THR-29). An exception shows its class and frames, never its message: a message may
-quote what it choked on (THR-28). Warnings and errors are searched for the secrets in memory, value by value.
+direction characters are escaped (THR-29), and halves of characters, which no encoding takes. An exception shows its
+class and frames, never its message: a message may quote what it choked on (THR-28). Warnings and errors are searched
+for the secrets in memory, value by value.
 
     logging.getLogger("vaultd.work").info("renewed", extra={"credential": credential.id, "expires_in": 3600})
 """
@@ -206,7 +207,7 @@ def quoted(text: str) -> str:
 
 
 def _escaped(char: str) -> str:
-    hidden = unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"}
+    hidden = unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
     return char.encode("unicode_escape").decode() if hidden else char
 
 

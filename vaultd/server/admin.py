@@ -120,7 +120,7 @@ async def _run(house: House, name: str, body: bytes, who: str) -> web.Response:
 
 
 def _json(value: Mapping[str, Any], status: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
+    return web.Response(body=management.encoded(value), status=status, content_type="application/json")
 
 
 def _refusal(status: int, kind: str, message: str) -> web.Response:

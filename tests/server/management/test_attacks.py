@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import logging
 import os
 import re
@@ -16,6 +17,7 @@ from desk import HandClock
 from manager import HASHED, KEY, ON, PROXIED, WRONG, ask, error, from_afar
 from serving import Serve, Serving
 
+from vaultd.net import local
 from vaultd.net.logs import Line
 from vaultd.server import admin, panel_files
 from vaultd.server.management.bans import BUDGET
@@ -375,6 +377,22 @@ async def test_thr_39_who_hangs_up_in_the_middle_of_a_change_is_told_of_all_the_
     ends = ("not changed status=cancelled", "perhaps changed status=499", "changed status=200")
     assert line.startswith(tuple(f"info {end} who=127.0.0.1" for end in ends))
     assert f'route="PUT {BASE}/debug"' in line
+
+
+async def test_thr_29_a_name_on_the_disk_that_is_no_text_silences_nothing(serve: Serve) -> None:
+    """One such file beside the credentials, or a manifest, and the answers come as ever."""
+    here = await serve(ON)
+    (here.house.owner.folder / os.fsdecode(b"caf\xff.json")).write_text("{}")
+    here.house.places.providers_dir.mkdir(parents=True)
+    (here.house.places.providers_dir / os.fsdecode(b"caf\xff.yaml")).write_text("{}")
+    await here.house.look()
+    await here.house.reload("a file changed")
+    async with admin.listening(here.house) as path:
+        for verb in ("status", "doctor", "credentials.list"):
+            told = json.dumps(await asyncio.to_thread(local.call, path, verb, {}))
+            assert "caf" in told, verb
+    for route in ("/status", "/doctor", "/auth-files"):
+        assert (await here.send("GET", BASE + route, key=KEY)).status == 200, route
 
 
 async def test_thr_44_the_admin_socket_asks_no_key_and_knows_no_ban(serve: Serve) -> None:

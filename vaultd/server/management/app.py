@@ -8,6 +8,7 @@ and never more of it than its class.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import math
 import re
@@ -264,11 +265,19 @@ def _response(answer: Any) -> web.StreamResponse:
 
 
 def _json(status: int, value: Any) -> web.Response:
-    body = msgspec.json.encode(value)
+    body = encoded(value)
     response = web.Response(status=status, body=body, content_type="application/json")
     if len(body) > _PACKED:
         response.enable_compression()
     return response
+
+
+def encoded(value: Any) -> bytes:
+    """JSON. A folder's or manifest's name on the disk may hold half a character, and is told of all the same."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value)).encode()
 
 
 def _error(status: int, message: str, more: Mapping[str, Any] | None = None) -> web.Response:

@@ -58,7 +58,7 @@ class FileStore:
     def names(self) -> list[str]:
         """Everything that looks meant as a sealed file, also what `read` will refuse: it is to be reported."""
         with self._open_folder() as folder:
-            return sorted(_entries(folder))
+            return sorted(map(_told, _entries(folder)))
 
     def stamps(self) -> dict[str, Stamp]:
         """What stands in the folder, without opening it."""
@@ -66,7 +66,7 @@ class FileStore:
         with self._open_folder() as folder:
             for name in _entries(folder):
                 with suppress(FileNotFoundError):
-                    found[name] = _stamp(os.stat(name, dir_fd=folder, follow_symlinks=False))
+                    found[_told(name)] = _stamp(os.stat(name, dir_fd=folder, follow_symlinks=False))
         return found
 
     def stamp(self, name: str) -> Stamp | None:
@@ -223,6 +223,11 @@ def reason(error: BaseException) -> str:
 def _entries(folder: int) -> list[str]:
     found = os.listdir(folder)
     return [name for name in found if name.endswith(".json") and not name.startswith(".")]
+
+
+def _told(name: str) -> str:
+    """A name that is no UTF-8 is none of ours: it is only ever told, and half a character cannot be, in JSON."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _check(name: str) -> None:
