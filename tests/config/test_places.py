@@ -55,6 +55,15 @@ def test_a_named_file_that_is_not_there(option: str | None, env: dict[str, str])
         find({"HOME": "/home/u", **env}, option, None)
 
 
+def test_a_folder_that_cannot_be_looked_into_is_named(tmp_path: Path) -> None:
+    """To root no folder is shut; a name that is too long is refused alike."""
+    shut = tmp_path / ("x" * 300)
+    for option, env in ((str(shut / "c.yaml"), {}), (None, {"CONFIGURATION_DIRECTORY": str(shut)})):
+        with pytest.raises(Misconfigured, match=rf"{shut}/.*\.yaml: cannot be looked up: ") as refused:
+            find({"HOME": str(tmp_path), **env}, option, None)
+        assert refused.value.code == "config-unreadable"
+
+
 def test_paths_in_the_file_start_at_its_folder_or_at_home(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.touch()

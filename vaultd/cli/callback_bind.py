@@ -8,14 +8,11 @@ operator publishes can be reached from outside (SEC-11).
 from __future__ import annotations
 
 import ipaddress
-from typing import Final
 
 import click
 
 from vaultd.cli.ask import call_of
-
-#: Set by the image.
-_IN_CONTAINER: Final = "VAULTD_IN_CONTAINER"
+from vaultd.config.places import in_container
 
 
 def _remember(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
@@ -26,9 +23,9 @@ def _remember(ctx: click.Context, _param: click.Parameter, value: str | None) ->
     except ValueError:
         raise click.BadParameter(f"{value!r} is no IP address") from None
     call = call_of(ctx)
-    if call.env.get(_IN_CONTAINER) != "1":
+    if not in_container(call.env):
         raise click.BadParameter(
-            f"only in a container ({_IN_CONTAINER}=1), which is to publish the port to 127.0.0.1 alone"
+            "only in a container (VAULTD_IN_CONTAINER=1), which is to publish the port to 127.0.0.1 alone"
         )
     call.callback_bind = value
 

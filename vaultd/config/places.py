@@ -7,7 +7,7 @@ The environment comes in as a mapping, so that a test is a dictionary. systemd's
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vaultd.config.model import Config
@@ -40,10 +40,14 @@ class Places:
     #: runtime folder is in memory, which is not full when a disk is.
     emergency: tuple[Path, ...]
 
+    def rehearsed(self, folder: Path) -> Places:
+        """The same configuration, with all that is kept in `folder`."""
+        return replace(self, state_dir=folder, auth_dir=folder / "auth", key_file=folder / "root.key", emergency=())
+
 
 def find(env: Mapping[str, str], config_option: str | None, config: Config | None) -> Places:
     """Raises Misconfigured where a named file does not exist. Relative paths in the file start at its own folder."""
-    config_file = _config_file(env, config_option)
+    config_file, there = _config_file(env, config_option)
     folder = config_file.parent
     state = _folder(env, "STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state")
     settings = config or Config()
@@ -60,7 +64,7 @@ def find(env: Mapping[str, str], config_option: str | None, config: Config | Non
     if config_option is None:
         sockets.append(SYSTEM_SOCKET)
     return Places(
-        config_file=config_file if config_file.exists() else None,
+        config_file=config_file if there else None,
         config_dir=folder,
         state_dir=state,
         auth_dir=place(settings.auth_dir, state / "auth"),
@@ -72,14 +76,23 @@ def find(env: Mapping[str, str], config_option: str | None, config: Config | Non
     )
 
 
-def _config_file(env: Mapping[str, str], option: str | None) -> Path:
+def _config_file(env: Mapping[str, str], option: str | None) -> tuple[Path, bool]:
+    """Where it is to lie, and whether it does."""
     for named, by in ((option, "--config"), (env.get("VAULTD_CONFIG"), "VAULTD_CONFIG")):
         if named:
             path = expanded(env, named).absolute()
-            if not path.exists():
+            if not _exists(path):
                 raise Misconfigured(f"{path}: no such file, but {by} names it", code="config-missing")
-            return path
-    return _folder(env, "CONFIGURATION_DIRECTORY", "XDG_CONFIG_HOME", ".config") / "config.yaml"
+            return path, True
+    path = _folder(env, "CONFIGURATION_DIRECTORY", "XDG_CONFIG_HOME", ".config") / "config.yaml"
+    return path, _exists(path)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # a folder that is shut to us, as a container may be given one
+        raise Misconfigured(f"{path}: cannot be looked up: {error.strerror}", code="config-unreadable") from error
 
 
 def _folder(env: Mapping[str, str], service: str, xdg: str, below_home: str) -> Path:
