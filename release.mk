@@ -22,7 +22,8 @@ lock: $(VENV)/.dev ## pin what the image installs and what builds it, by version
 
 # Docker's own word, where there is an engine. The digest of the base is looked up at a release and given as BASE.
 image: ## the image vaultd:latest, of this commit (BASE=python:3.11-slim-bookworm@sha256:… at a release; needs docker)
-	docker build --build-arg BASE=$(or $(BASE),python:3.11-slim-bookworm) --build-arg COMMIT=$$(git rev-parse HEAD) \
+	docker build --build-arg BASE=$(or $(BASE),python:3.11-slim-bookworm) \
+		--build-arg COMMIT=$$($(PYTHON) -c 'import vaultd; print(vaultd.commit())') \
 		--build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) --tag vaultd:latest $(ARGS) .
 
 image-dry: $(VENV)/.dev ## the same steps and the same command without an engine, in a Debian tree (root, debootstrap; three minutes)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import checkouts
 import dockerfile
 import pytest
 import yaml
@@ -69,12 +72,34 @@ def test_the_daemon_runs_under_an_init_as_nobody_of_the_host_and_hears_sigterm()
     assert IMAGE.labels["org.opencontainers.image.revision"] == "0" * 40
 
 
+def test_thr_40_no_registry_is_asked_for_an_image_of_our_name() -> None:
+    """Compose pulls what is missing, also where it could build it, unless it is told not to."""
+    assert SERVICE["pull_policy"] == "never"
+    assert SERVICE["build"]["context"] == "."
+
+
 def test_p4_the_root_key_is_a_file_and_never_a_variable_or_an_argument() -> None:
     assert "ROOT_KEY" not in TEXT
     assert "environment" not in SERVICE
     assert IMAGE.env["CREDENTIALS_DIRECTORY"] == "/run/secrets"
     assert SERVICE["secrets"] == ["vaultd-root"]
     assert set(COMPOSE["secrets"]["vaultd-root"]) == {"file"}
+
+
+def test_an_image_of_a_changed_checkout_says_so(tool: Callable[[str], str], tmp_path: Path) -> None:
+    tool("git")
+    tree = checkouts.copy(ROOT, tmp_path / "tree", mode=0o644, moment=1_700_000_000)
+    commit = checkouts.commit(tree)
+    (tmp_path / "docker").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "docker").chmod(0o755)
+
+    def given() -> list[str]:
+        words, env = [tool("make"), "-s", "image"], {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        return subprocess.run(words, cwd=tree, env=env, check=True, capture_output=True, text=True).stdout.splitlines()
+
+    assert f"COMMIT={commit}" in given()
+    (tree / "README.md").write_text("changed since")
+    assert f"COMMIT={commit}-dirty" in given()
 
 
 def test_compose_takes_away_what_the_daemon_does_not_need() -> None:
