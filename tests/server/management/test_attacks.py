@@ -392,7 +392,7 @@ async def test_thr_29_a_name_on_the_disk_that_is_no_text_silences_nothing(serve:
             told = json.dumps(await asyncio.to_thread(local.call, path, verb, {}))
             assert "caf" in told, verb
     for route in ("/status", "/doctor", "/auth-files"):
-        assert (await here.send("GET", BASE + route, key=KEY)).status == 200, route
+        assert (await ask(here, "GET", route)).status == 200, route
 
 
 async def test_thr_44_the_admin_socket_asks_no_key_and_knows_no_ban(serve: Serve) -> None:
