@@ -206,6 +206,17 @@ def test_every_alert_says_what_to_do_and_is_told_in_the_rule_tests() -> None:
                 assert any(re.fullmatch(choice, code) for code in FAULTS), f"{rule['alert']}: no fault {choice}"
 
 
+def test_whatever_wakes_somebody_is_told_by_a_rule() -> None:
+    """By its code, or by a number that its heading is named at."""
+    told = set()
+    for rule in _alerts():
+        patterns = re.findall(r'code=~?"([^"]+)"', rule["expr"])
+        told |= {code for code in FAULTS for pattern in patterns if re.fullmatch(pattern, code)}
+        if not patterns:
+            told.add(rule["annotations"]["runbook_url"].partition("#")[2])
+    assert {code for code, fault in FAULTS.items() if fault.wakes} <= told
+
+
 def test_the_page_has_every_series() -> None:
     text = (ROOT / "docs" / "monitoring.md").read_text()
     assert page(text) == text, "run `make docs`"

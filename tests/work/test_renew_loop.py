@@ -164,6 +164,18 @@ async def test_sec_49_failures_are_spaced_out_to_five_minutes(running: Desk) -> 
     assert len(running.sent) < 200
 
 
+async def test_a_login_whose_renewals_fail_is_overdue_however_long_they_pause(running: Desk) -> None:
+    """What an alert goes by: a pause, or a try under way, is no progress."""
+    credential = await running.sign_in()
+    assert running.renewer.due()[credential.id] > 0
+    running.sandbox.fault("codex", at="token", do="status", status=503, times=0)
+    await pass_time(running, 3600)
+    assert running.renewer.due()[credential.id] < -60
+    running.sandbox["codex"].faults.clear()
+    await pass_time(running, 400)
+    assert running.renewer.due()[credential.id] > 0
+
+
 async def test_a_dead_login_is_asked_about_once(running: Desk) -> None:
     credential = await running.sign_in()
     running.sandbox["codex"].sign_out()

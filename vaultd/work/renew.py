@@ -131,12 +131,13 @@ class Renewer:
         return found
 
     def due(self) -> dict[str, float]:
-        """In how many seconds the loop may renew each login, by id; less than 0 where it waits for its vendor."""
+        """In how many seconds each login is to be renewed, by id; less than 0 where it is overdue, whether it waits for
+        its turn, its vendor or its pause after a failure, or is being tried: a pause is no progress."""
         boot, found = self._clock.boot(), {}
-        for id, credential in self._planned.items():  # noqa: A001
-            turn = self._turn(credential, unsettled=id in self._unsettled)
-            if turn is not None:
-                found[id] = turn.when - boot
+        for credential in self._owner.snapshot().values():
+            standing = self._standing(credential) if renewable(credential) else None
+            if standing is not None and standing.life is not None:
+                found[credential.id] = standing.life.due - boot
         return found
 
     def vendors(self) -> Mapping[str, Circuit]:

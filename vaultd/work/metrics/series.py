@@ -79,7 +79,7 @@ EVERY: Final = (
     Series(
         "vaultd_renewal_due_seconds",
         "gauge",
-        "Until this login's next renewal may begin; below 0 it waits for its turn or for its vendor.",
+        "Until this login is to be renewed; below 0 it is overdue, and stays so while its renewal fails.",
         ("provider", "credential"),
     ),
     Series(
@@ -118,7 +118,7 @@ EVERY: Final = (
         ("route", "format"),
         DURATIONS,
     ),
-    Series("vaultd_active_requests", "gauge", "Requests in work now."),
+    Series("vaultd_active_requests", "gauge", "Requests in work now; the scrape that asks is one."),
     Series("vaultd_refusals_total", "counter", "Requests that vaultd itself refused, by why.", ("reason",)),
     Series(
         "vaultd_attempts_total", "counter", "Tries at a vendor, by its status (0: no answer).", ("provider", "status")
