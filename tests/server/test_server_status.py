@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import replace
+from itertools import count
 
 from serving import MODELS, Serve
 
@@ -13,6 +15,7 @@ from vaultd.pool.state import Outcome
 from vaultd.secret import Secret
 from vaultd.server import admin
 from vaultd.vault.credential import Credential, DeadLogin
+from vaultd.work.metrics import Metrics, Seen
 from vaultd.work.plan import plan
 
 LOGIN = Credential(
@@ -91,3 +94,27 @@ async def test_two_houses_count_apart(serve: Serve) -> None:
     one, other = await serve(MODELS), await serve(MODELS)
     await one.get("/v1/models")
     assert "vaultd_requests_total{" not in (await other.get("/metrics")).body.decode()
+
+
+def test_counting_goes_on_while_the_numbers_are_written() -> None:
+    """They are written in another thread, which may stand still wherever garbage is collected."""
+    metrics, counted = Metrics(), count(1)
+
+    def another(_phase: str, _info: object) -> None:
+        number = next(counted)
+        metrics.attempt(f"vendor-{number}", 200)
+        metrics.lane("relay", "gemini").ended(f"vendor-{number}", 200, 0.1)
+        metrics.sign_in(f"vendor-{number}", "ok")
+
+    for _ in range(500):
+        another("", None)
+    before = gc.get_threshold()
+    gc.callbacks.append(another)
+    gc.set_threshold(10)
+    try:
+        text = metrics.render(Seen()).decode()
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(another)
+    assert next(counted) > 510, "it did go on"
+    assert 'vaultd_sign_ins_total{outcome="ok",provider="vendor-500"} 1.0' in text

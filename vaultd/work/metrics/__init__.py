@@ -185,20 +185,22 @@ class Metrics:
     # When asked.
 
     def render(self, now: Seen) -> bytes:
-        """The exposition text, with what is counted when asked. May be called in another thread than counts."""
+        """The exposition text, with what is counted when asked. May be called in another thread than counts: a dict is
+        copied before it is gone through, for a copy is one step and `list(items())` is not (it makes tuples, so garbage
+        may be collected in it, and with that another thread take its turn)."""
         gauges = _gauges(now)
         gauges["vaultd_active_requests"][()] = self.in_work
         counts = self._counts | {
             "vaultd_requests_total": {
                 (route, fmt, provider, str(status)): count
-                for (route, fmt), lane in list(self._lanes.items())
-                for (provider, status), count in list(lane.answered.items())
+                for (route, fmt), lane in self._lanes.copy().items()
+                for (provider, status), count in lane.answered.copy().items()
             },
             "vaultd_attempts_total": {
-                (provider, str(status)): count for (provider, status), count in list(self._tried.items())
+                (provider, str(status)): count for (provider, status), count in self._tried.copy().items()
             },
         }
-        lanes: dict[Labels, Bins] = {key: lane.bins for key, lane in list(self._lanes.items()) if lane.answered}
+        lanes: dict[Labels, Bins] = {key: lane.bins for key, lane in self._lanes.copy().items() if lane.answered}
         bins = self._bins | {"vaultd_request_duration_seconds": lanes}
         families = [_family(series, counts, gauges, bins) for series in EVERY]
         return generate_latest(_Once([*families, *self.registry.collect()]))
@@ -219,18 +221,18 @@ def _family(
     series: Series,
     counts: Mapping[str, Counts],
     gauges: Mapping[str, Counts],
-    bins: Mapping[str, Mapping[Labels, Bins]],
+    bins: Mapping[str, dict[Labels, Bins]],
 ) -> Metric:
     if series.kind == "histogram":
         histogram = HistogramMetricFamily(series.name, series.says, labels=series.labels)
-        for labels, one in list(bins[series.name].items()):
+        for labels, one in bins[series.name].copy().items():
             bounds = [*map(str, map(float, series.bounds)), "+Inf"]
             histogram.add_metric(labels, list(zip(bounds, accumulate(one.counts), strict=True)), one.sum)
         return histogram
     known = counts if series.kind == "counter" else gauges
     kind = CounterMetricFamily if series.kind == "counter" else GaugeMetricFamily
     family = kind(series.name, series.says, labels=series.labels)
-    for labels, value in list(known[series.name].items()):
+    for labels, value in known[series.name].copy().items():
         family.add_metric(labels, value)
     return family
 
