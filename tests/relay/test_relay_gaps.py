@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 
-from stand_in import ONE_OF_EACH, Relayed, Serve, Vendor, stream
+from stand_in import CLIENT_KEY, ONE_OF_EACH, Relayed, Serve, Vendor, stream
 
 FIRST = b'data: {"choices":[{"delta":{"content":"one"}}]}\n\n'
 LAST = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
@@ -51,6 +51,20 @@ async def test_streams_that_break_are_counted_by_why(serve: Serve, vendor: Vendo
     text = await numbers(here)
     for reason in ("silent", "vendor"):
         assert f'vaultd_streams_broken_total{{provider="acme",reason="{reason}"}} 1.0' in text
+
+
+async def test_a_stream_that_its_client_leaves_is_a_try_that_the_vendor_answered(serve: Serve, vendor: Vendor) -> None:
+    here = await serve(ONE_OF_EACH)
+    vendor.answers.append(stream(FIRST, asyncio.Event()))
+    url = f"{here.url}/v1/chat/completions"
+    async with here.session.post(url, data=ASKED, headers={"authorization": f"Bearer {CLIENT_KEY}"}) as answer:
+        await answer.content.readany()
+        answer.close()
+    await asyncio.wait_for(vendor.hung_up.wait(), 10)
+    text = await numbers(here)
+    assert 'vaultd_attempts_total{provider="acme",status="200"} 1.0' in text
+    assert 'vaultd_streams_broken_total{provider="acme",reason="client"} 1.0' in text
+    assert "vaultd_active_streams 0.0" in text
 
 
 async def test_a_stream_that_nobody_began_has_no_first_byte(serve: Serve, vendor: Vendor) -> None:

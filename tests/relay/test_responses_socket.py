@@ -338,6 +338,7 @@ async def test_each_request_is_counted_and_the_socket_is_none(serve: Serve, vend
     metrics = relayed.house.metrics
     async with connected(relayed) as socket:
         await answered(socket, input=[])
+        await socket.send_str('{"type":"response.processed","response_id":"resp_one"}')
         await answered(socket, input=7)
         assert metrics.in_work == 0
     text = metrics.render(Seen()).decode()
@@ -347,6 +348,7 @@ async def test_each_request_is_counted_and_the_socket_is_none(serve: Serve, vend
     )
     assert 'vaultd_requests_total{format="openai-responses",provider="",route="relay",status="400"} 1.0' in text
     assert 'vaultd_requests_total{format="openai-responses",provider="",route="socket",status="101"} 1.0' in text
+    assert text.count("vaultd_requests_total{") == 3, "what Codex has read it only acknowledges"
 
 
 async def test_at_the_end_an_idle_socket_is_closed_and_a_busy_one_ends_its_answer(serve: Serve, vendor: Vendor) -> None:

@@ -215,16 +215,17 @@ class _Socket:
                 self.leave()
 
     async def _counted(self, data: bytes) -> None:
-        """One request as the metrics see it; a refusal becomes a message."""
+        """One request as the metrics see it; a refusal becomes a message. What asks for no answer is no request."""
         metrics, began, story = self._house.metrics, time.monotonic(), story_of(self._request)
         metrics.began()
-        lane = b""
+        lane, asks = b"", True
         try:
             if self._house.draining.is_set():
                 raise Refusal(503, "upstream", "vaultd is stopping: ask again in a moment", retry_after=1)
             client_key(self._house, self._request)  # once more: a key may have been deleted meanwhile
             lane = _lane(data)
             create = grammar.read(data)
+            asks = create is not None
             if create is not None:
                 await self._serve(create, story)
         except Refusal as refusal:
@@ -235,8 +236,11 @@ class _Socket:
             story.status = 502
             await self._say(grammar.refused(Refusal(502, "upstream", str(error)), lane))
         finally:
-            counted = metrics.lane("relay", "openai-responses")
-            counted.ended(story.provider, story.status or CLIENT_GONE, time.monotonic() - began)
+            if asks:
+                counted = metrics.lane("relay", "openai-responses")
+                counted.ended(story.provider, story.status or CLIENT_GONE, time.monotonic() - began)
+            else:
+                metrics.in_work -= 1
 
     async def _serve(self, create: Create, story: Story) -> None:
         memory = self._sockets.memory

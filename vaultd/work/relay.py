@@ -275,6 +275,9 @@ class Relay:
             if client.opened:
                 raise
             return judged(ready, refusal, self._house)
+        except (asyncio.CancelledError, ConnectionError):  # the vendor has answered, whoever hung up since
+            self._house.metrics.attempt(story.provider, answer.status)
+            raise
         finally:
             answer.close()
 
