@@ -102,6 +102,82 @@ def test_wrong_words_say_what_is_right_and_write_nothing(
     assert says in done.err
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["http://host:99999", "http://[::1", f"http://{'a' * 70}.x", "http://a..b", "http://ho st", "http://me:pwCANARY@h"],
+)
+def test_an_address_that_none_can_be_asked_at_is_refused_and_not_repeated(owner: Owner, url: str) -> None:
+    done = owner.types("connect", "codex", "--url", url, stdin="vk_CANARY\n")
+    assert (done.code, owner.tree()) == (78, {}), done.err
+    assert "no address" in done.err and "CANARY" not in done.err
+
+
+def test_what_lies_beside_our_lines_is_shown_without_keys(owner: Owner) -> None:
+    said = {"ANTHROPIC_CUSTOM_HEADERS": "x-a: sk-CANARY", "MY_AUTH": "Bearer CANARY", "PASSWORD": "a b CANARY"}
+    owner.has(".claude/settings.json", json.dumps({"apiKeyHelper": "echo sk-CANARYCANARY", "env": said}).encode())
+    owner.has(".gemini/.env", b"GEMINI_API_KEY='CANARY a'\nURL=postgres://me:CANARY@db/x\n")
+    shown = owner.connects("claude-code", "--print").out + owner.connects("gemini-cli", "--print").out
+    assert "CANARY" not in shown and "token --client-key claude-code" in shown
+
+
+def test_files_in_another_folder_are_not_taken_for_those_of_the_first(owner: Owner) -> None:
+    one, two = (owner.has(f"{name}/settings.json", b'{"of": "%s"}' % name.encode()) for name in ("one", "two"))
+    before = owner.tree()
+    for name in ("one", "two"):
+        owner.env["CLAUDE_CONFIG_DIR"] = os.path.relpath(owner.home / name)
+        owner.connects("claude-code")
+    assert b"vaultd" in two.read_bytes() and one.read_bytes() == b'{"of": "one"}'
+    del owner.env["CLAUDE_CONFIG_DIR"]
+    assert owner.connects("claude-code", "--undo").out == f"restored {two}\n"
+    assert owner.tree() == before
+
+
+def test_whoever_is_stopped_between_two_files_has_a_way_back(owner: Owner) -> None:
+    """The folder of the second takes no file any more, as on a full disk, when other models are asked for."""
+    settings = owner.has(".config/opencode/opencode.jsonc", b'{\n  // mine\n  "model": "a/b"\n}\n')
+    before = owner.tree()
+    owner.connects("opencode", "--models", "claude-opus-4-8,small=gpt-5.5")
+    state = owner.home / ".local/state/vaultd/connect/opencode"
+    first = json.loads((state / "record.json").read_text())
+    written = settings.read_bytes()
+    owner.connects("opencode", "--models", "gemini-3-pro")
+    second = json.loads((state / "record.json").read_text())
+    assert second["earlier"] == []
+    # As it is on the disk between the record and the first file.
+    (state / "record.json").write_text(json.dumps(second | {"earlier": first["files"]}))
+    settings.write_bytes(written + b"// later\n")
+    owner.connects("opencode", "--undo")
+    after = owner.tree()
+    assert after.pop(".config/opencode/opencode.jsonc")[1] == before.pop(".config/opencode/opencode.jsonc")[1] + (
+        b"// later\n"
+    )
+    assert after == before
+
+
+def test_what_cannot_be_written_says_what_to_do_about_the_rest(owner: Owner) -> None:
+    owner.has(".gemini/.env", b"X=1\n")
+    owner.has(".gemini/settings.json", b"{}")
+    before = owner.tree()
+    shut = owner.home / ".qwen"
+    shut.symlink_to("/proc/self")  # where nobody makes a file, root neither
+    done = owner.types("connect", "qwen-code")
+    assert done.code == 78 and "cannot be written" in done.err and "connect qwen-code --undo" in done.err
+    owner.connects("qwen-code", "--undo")
+    assert owner.tree() == before
+
+
+def test_a_circle_of_links_and_a_pipe_are_said_and_left_alone(owner: Owner) -> None:
+    folder = owner.home / ".gemini"
+    folder.mkdir()
+    os.mkfifo(folder / ".env")
+    pipe = owner.types("connect", "gemini-cli")
+    (folder / ".env").unlink()
+    (folder / ".env").symlink_to(".env")
+    circle = owner.types("connect", "gemini-cli")
+    assert (pipe.code, circle.code, owner.tree()) == (78, 78, {})
+    assert "pipe" in pipe.err and "in a circle" in circle.err
+
+
 def test_a_file_that_cannot_be_read_stops_all_of_it(owner: Owner) -> None:
     owner.has(".gemini/.env", b"GEMINI_API_KEY=CANARY\n")
     owner.has(".gemini/settings.json", b'{"security": }')
@@ -177,9 +253,10 @@ def test_a_key_that_is_switched_off_is_not_handed_out(owner: Owner) -> None:
 
 def test_with_no_daemon_nobody_is_given_a_vault_of_his_own(home: dict[str, str]) -> None:
     person = Person(home)
-    done = person.types("connect", "codex")
-    assert (done.code, done.out) == (78, "") and "--url" in done.err
-    assert not person.auth_dir.exists()
+    for words in (("connect", "codex"), ("token", "codex"), ("token", "--client-key", "codex")):
+        done = person.types(*words)
+        assert (done.code, done.out) == (78, "") and "no vault" in done.err
+    assert not person.auth_dir.exists() and not person.config_dir.exists()
 
 
 def test_with_a_vault_and_no_daemon_the_configured_address_is_said_and_taken(home: dict[str, str]) -> None:
@@ -198,3 +275,12 @@ def test_a_file_of_somebody_else_stays_his(owner: Owner) -> None:
     owner.connects("claude-code")
     assert (file.stat().st_uid, file.stat().st_gid) == (4711, 4712)
     owner.connects("claude-code", "--undo")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_by_sudo_a_person_s_new_files_are_the_person_s(owner: Owner) -> None:
+    os.chown(owner.home, 4711, 4712)
+    owner.connects("gemini-cli")
+    made = [*owner.home.glob(".gemini/**/*"), *owner.home.glob(".local/**/*"), owner.home / ".gemini"]
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(4711, 4712)}
+    owner.connects("gemini-cli", "--undo")

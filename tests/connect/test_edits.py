@@ -91,6 +91,7 @@ def test_what_programs_write_comes_back_to_the_byte(
         '{\n  "a": [\n    1, // one\n  ],\n  // the end\n}\n',
         '{"env": {"A": "b"}}',
         "{}",
+        "// mine alone\n{}\n",
     ],
 )
 def test_json_by_hand_comes_back_to_the_byte(text: str) -> None:
@@ -112,7 +113,19 @@ def test_a_member_is_found_where_its_name_stands_in_comments_and_texts_too() -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[1", '{"a" 1}', '{"a": 1 "b": 2}', "{} {}", '{"a": nope}', '{"a": "\n"}', "[" * 5000, '{"a": /* }']
+    "text",
+    [
+        "{",
+        '{"\\q": 1}',
+        "[1",
+        '{"a" 1}',
+        '{"a": 1 "b": 2}',
+        "{} {}",
+        '{"a": nope}',
+        '{"a": "\n"}',
+        "[" * 5000,
+        '{"a": /* }',
+    ],
 )
 def test_what_is_no_json_is_not_edited(text: str) -> None:
     with pytest.raises(Odd, match=r"it is no JSON|nested"):
@@ -164,6 +177,16 @@ def test_toml_keeps_comments_and_order_and_says_the_same_when_that_is_taken_back
     assert [line for line in left.splitlines() if line in said] == said
 
 
+def test_a_byte_order_mark_comments_alone_and_odd_separators_are_read_as_the_clients_read_them() -> None:
+    """As Windows' editors write, and what only Python takes for the end of a line."""
+    for text in ('\ufeffmodel = "mine"\n', "# a\u2028b\nx = 1\n", '\ufeffmodel_provider = "o" # c\n\n[a]\n'):
+        after, done = applied("toml", text, CODEX)
+        assert after.startswith(text[0]) and undone("toml", after, done) == (text, [])
+    text = '// of mine\n/* and "more" */'
+    after, _ = applied("json", text, [Edit(("model",), "m")])
+    assert after.startswith(f"{text}\n") and json_text.read(after) == {"model": "m"}
+
+
 def test_toml_with_nothing_of_ours_in_it_comes_back_to_the_byte() -> None:
     for text in ("x = 1 # c\n", "# top\nx = 1\n\n[a]\ny = 2\n", "\n[a]\n\n[b]\nz = [\n  1, # one\n]\n"):
         after, done = applied("toml", text, CODEX)
@@ -206,9 +229,28 @@ def test_env_files_keep_all_other_lines(lines: list[str], ends: bool) -> None:
     assert [line for line in left.split("\n") if "URL" not in line][: len(others)] == others
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "export KEY='x y' # mine",
+        "KEY = $OTHER",
+        "KEY='it is \"mine\"'",
+        'KEY="two\nlines"',
+        "KEY=a b # c",
+        'KEY="it\'s"',
+    ],
+)
+def test_a_line_of_an_env_file_comes_back_as_it_was_written(line: str) -> None:
+    text = f"{line}\nMORE=1\n"
+    after, done = applied("env", text, [Edit(("KEY",), "vk_1")])
+    assert env_text.read(after)["KEY"] == "vk_1" and after.startswith("export ") == line.startswith("export ")
+    assert ("# " in after) == ("# " in line)
+    assert undone("env", f"{after}LATER=1\n", done) == (f"{text}LATER=1\n", [])
+
+
 def test_what_readers_of_env_files_disagree_about_is_not_written() -> None:
     with pytest.raises(Odd, match="disagree"):
-        env_text.put("", ("URL",), "a b$c")
+        env_text.put("", ("URL",), "a # b")
 
 
 def test_what_somebody_else_made_of_it_stays() -> None:

@@ -19,10 +19,13 @@ _SECONDS: Final = 5.0
 _LIMIT: Final = 16 * 1024 * 1024
 _UNAUTHORIZED: Final = 401
 _OK: Final = 200
+_REDIRECTS: Final = range(300, 400)
 
 
 def models(url: str, key: Secret) -> list[str]:
     """`url` has no path. Raises Misconfigured where the key is refused, TryLater where no daemon answers."""
+    if not key.reveal().isascii():
+        raise Misconfigured("this is no client key: it has a character that no header can carry")
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(str(parts.hostname), parts.port, timeout=_SECONDS)
@@ -36,7 +39,11 @@ def models(url: str, key: Secret) -> list[str]:
         connection.close()
     if status == _UNAUTHORIZED:
         raise Misconfigured(f"{url} does not know this client key")
+    if status in _REDIRECTS:
+        raise Misconfigured(f"{url} sends its clients elsewhere: name the address that it sends them to")
+    if status != _OK:
+        raise TryLater(f"{url} answers {status}, as a vaultd does not")
     try:
-        return [str(row["id"]) for row in json.loads(body)["data"]] if status == _OK else []
-    except (ValueError, KeyError, TypeError):
+        return [str(row["id"]) for row in json.loads(body)["data"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise TryLater(f"{url} answers, but not as a vaultd does") from None

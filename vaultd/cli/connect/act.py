@@ -12,22 +12,31 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import click
+import msgspec
 
 from vaultd.cli import terminal
-from vaultd.cli.ask import ask, call_of, daemon
+from vaultd.cli.ask import ask, call_of
 from vaultd.cli.connect.clients import CLIENTS, Client, Wish
 from vaultd.cli.connect.edit import Edit
 from vaultd.cli.connect.plan import Target
 from vaultd.cli.connect.record import Change, Record, Records, perform
+from vaultd.config.places import expanded
 from vaultd.errors import Misconfigured, TryLater
 from vaultd.net import elsewhere
 
-#: A value that stands behind a name like these is not shown: a line beside ours may hold anybody's key. A `{…}` is a
-#: reference to one.
-_KEYS: Final = re.compile(
-    r"""(\b(?!env)[\w-]*(?:key|token|secret|password)["']?\s*[:=]\s*["']?)(?![{\s"'])([^"'\s,]{8,})""", re.IGNORECASE
+#: A line beside ours may hold anybody's key: what stands behind a name like these is not shown, but a number, a `{…}`
+#: that refers to a key, and the name of a variable; nor is what looks like a key wherever it stands.
+_NAMED: Final = re.compile(
+    r"""((?<![\w.-])(?!env)[\w.-]{0,64}?(?:key|token|secret|passw|auth(?!or)|credential|cookie|header)(?!helper)[\w.-]{0,64}"""
+    r"""["']?\s*[:=]\s*)(?:(["'])(?!\{)(?:\\.|(?!\2)[^\\])+\2|(?!(?:true|false|null|[\d.]+)\b)[^\s,"'{}\[\]]+)""",
+    re.IGNORECASE,
+)
+_SHAPED: Final = re.compile(
+    r"""\b(?:sk-|vk_|AIza|gh[a-z]_|eyJ)[\w.-]{8,}|(?<=Bearer )[^\s"']+|(?<=://)[^\s/@"']+(?=@)"""
 )
 _NOT_MADE_YET: Final = "vk_made-when-this-is-written"
+#: The `/v1` that many clients want is taken for none; a name, a password or another path would be lost on the way.
+_ADDRESS: Final = re.compile(r"https?://([\w.-]+|\[[\da-f:.]+\])(:\d+)?(/v1)?/?", re.IGNORECASE)
 #: Addresses to listen on that none can be asked at.
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
 
@@ -101,15 +110,22 @@ def write(ctx: click.Context, name: str, words: Words, *, show: bool) -> None:
     targets = list(client.targets(wish))
     if words.url and not client.keeps_key:
         targets.append(Target(key_file, "key", (Edit(("key",), found.key, secret=True),)))
-    changes = records.connecting(records.find(name), targets)
+    old = records.find(name)
+    left, changes = records.connecting(old, targets)
     if show:
-        _show(changes, found.key)
+        _show([*left, *changes], found.key)
     else:
-        entries = [change.entry for change in changes if change.entry and change.becomes is not None]
-        records.keep(Record(client=name, url=found.url, models=models, files=entries), changes)
-        perform(changes)
-        for change in changes:
-            word = "left as it is" if change.was == change.becomes else "wrote"
+        files = [change.entry for change in changes if change.entry]
+        earlier = list(old.entries()) if old else []
+        record = Record(client=name, url=found.url, models=models, files=files, earlier=earlier)
+        records.keep(record, changes)
+        try:
+            perform([*left, *changes])
+        except Misconfigured as error:
+            raise Misconfigured(f"{error}; what was written by then goes by: vaultd connect {name} --undo") from None
+        records.keep(msgspec.structs.replace(record, earlier=[]), ())
+        for change in [*left, *changes]:
+            word = "removed" if change.becomes is None else "left as it is" if change.was == change.becomes else "wrote"
             terminal.out(f"{word} {change.path}")
         terminal.chat(f"{client.title} asks {found.url} from its next start on; back: vaultd connect {name} --undo")
     for line in _advice(client, targets, env, found):
@@ -121,29 +137,24 @@ def write(ctx: click.Context, name: str, words: Words, *, show: bool) -> None:
 
 def _here(ctx: click.Context, name: str, client: Client, show: bool) -> Daemon:
     call = call_of(ctx)
-    if daemon(call) is None:
-        _no_daemon(ctx)
-    status = ask(ctx, "status")
+    status = _status(ctx)
     serving = status["daemon"]
     url = _url(serving["address"]) if serving else _configured(ctx)
     if serving is None:
         terminal.chat(f"no daemon answers; {url} is taken for its address, as configured")
     # In these words a helper finds the same daemon as this command did.
-    config = ["--config", str(Path(call.config).absolute())] if call.config else []
+    config = ["--config", str(expanded(call.env, call.config).absolute())] if call.config else []
     helper = [*_ourselves(), "token", *config, "--client-key", name]
     return Daemon(url, helper, _key(ctx, name, client, show), ask(ctx, "models.list")["data"])
 
 
-def _no_daemon(ctx: click.Context) -> None:
-    """Nobody is given a vault of his own for having asked about another one."""
-    from vaultd.config.load import read  # noqa: PLC0415 - only here
-
-    call = call_of(ctx)
-    if not (read(call.env, call.config).places.auth_dir / ".vault" / "keyring.jwe.json").exists():
-        raise Misconfigured(
-            "no daemon answers here: start it with `vaultd serve`, ask to be in the group of its admin socket, or name"
-            " a daemon elsewhere with --url"
-        )
+def _status(ctx: click.Context) -> Any:
+    try:
+        return ask(ctx, "status")
+    except Misconfigured as error:
+        if error.code not in {"vault-missing", "service-unreached"}:
+            raise
+        raise Misconfigured(f"{error}; a daemon elsewhere is named with --url", code=error.code) from None
 
 
 def _configured(ctx: click.Context) -> str:
@@ -151,7 +162,8 @@ def _configured(ctx: click.Context) -> str:
 
     config = read(call_of(ctx).env, call_of(ctx).config).config
     scheme = "https" if config.tls.cert else "http"
-    return _url(f"{scheme}://{config.host or '127.0.0.1'}:{config.port}")
+    host = f"[{config.host}]" if ":" in config.host else config.host or "127.0.0.1"
+    return _url(f"{scheme}://{host}:{config.port}")
 
 
 def _key(ctx: click.Context, name: str, client: Client, show: bool) -> str:
@@ -181,11 +193,16 @@ def _elsewhere(url: str, key_file: Path, show: bool) -> Daemon:
 
 def _url(address: str) -> str:
     """Without a path, at a host that can be asked."""
-    parts = urlsplit(address)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise Misconfigured(f"{address!r} is no address as in http://127.0.0.1:8317")
-    host = _ANY.get(parts.hostname, f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname)
-    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
+    refusal = Misconfigured("this is no address as in http://127.0.0.1:8317: a host and a port, and no more")
+    if not _ADDRESS.fullmatch(address):
+        raise refusal  # which does not say it again: it may hold a password
+    try:
+        parts = urlsplit(address)
+        name, port = parts.hostname or "", parts.port
+        host = f"[{name}]" if ":" in name else name.encode("idna").decode()
+    except ValueError:  # a port that is none, a name that none can have
+        raise refusal from None
+    return f"{parts.scheme}://{_ANY.get(name, host)}" + (f":{port}" if port else "")
 
 
 def _ourselves() -> list[str]:
@@ -243,8 +260,12 @@ def _show(changes: Sequence[Change], key: str) -> None:
             continue
         names = (str(change.path) if change.was is not None else "/dev/null", str(change.path))
         for line in difflib.unified_diff(before, after, *names, lineterm=""):
-            shown = line[:1] + line[1:].expandtabs(4)
-            terminal.out(_KEYS.sub(r"\1…", shown.replace(key, "…") if key else shown))
+            terminal.out(_masked(line[:1] + line[1:].expandtabs(4), key))
+
+
+def _masked(line: str, key: str) -> str:
+    line = line.replace(key, "…") if key else line
+    return _SHAPED.sub("…", _NAMED.sub(lambda found: f"{found[1]}{found[2] or ''}…{found[2] or ''}", line))
 
 
 def _lines(data: bytes | None) -> list[str]:

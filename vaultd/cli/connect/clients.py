@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from vaultd.cli.connect import env_text
 from vaultd.cli.connect.edit import NOTHING, Edit
 from vaultd.cli.connect.plan import Target
 from vaultd.cli.connect.record import home
+from vaultd.errors import Misconfigured
 
 #: Milliseconds that Codex waits for its command: its own five seconds are few on a machine that is busy.
 _PATIENCE: Final = 15_000
@@ -94,13 +96,16 @@ def _gemini_cli(wish: Wish) -> tuple[Target, ...]:
     if wish.code_assist:
         kind = "oauth-personal"
         variables = [
-            Edit(("CODE_ASSIST_ENDPOINT",), wish.url),
-            Edit(("GOOGLE_GENAI_USE_GCA",), "true"),
-            Edit(("GOOGLE_CLOUD_ACCESS_TOKEN",), wish.key, secret=True),
+            _variable("CODE_ASSIST_ENDPOINT", wish.url),
+            _variable("GOOGLE_GENAI_USE_GCA", "true"),
+            _variable("GOOGLE_CLOUD_ACCESS_TOKEN", wish.key, secret=True),
         ]
     else:
         kind = "gemini-api-key"
-        variables = [Edit(("GOOGLE_GEMINI_BASE_URL",), wish.url), Edit(("GEMINI_API_KEY",), wish.key, secret=True)]
+        variables = [
+            _variable("GOOGLE_GEMINI_BASE_URL", wish.url),
+            _variable("GEMINI_API_KEY", wish.key, secret=True),
+        ]
     settings = [
         Edit(("security", "auth", "selectedType"), kind),
         *(Edit(("model", "name"), wish.models[""]) for _ in range("" in wish.models)),
@@ -109,6 +114,12 @@ def _gemini_cli(wish: Wish) -> tuple[Target, ...]:
         Target(folder / "settings.json", "json", tuple(settings)),
         Target(folder / ".env", "env", tuple(variables)),
     )
+
+
+def _variable(name: str, value: str, *, secret: bool = False) -> Edit:
+    if not env_text.PLAIN.fullmatch(value):
+        raise Misconfigured(f"the value of {name} has a character that .env files disagree about; nothing was written")
+    return Edit((name,), value, secret=secret)
 
 
 def _opencode(wish: Wish) -> tuple[Target, ...]:
@@ -154,7 +165,7 @@ def _qwen_code(wish: Wish) -> tuple[Target, ...]:
     ]
     return (
         Target(folder / "settings.json", "json", tuple(settings)),
-        Target(folder / ".env", "env", (Edit(("VAULTD_CLIENT_KEY",), wish.key, secret=True),)),
+        Target(folder / ".env", "env", (_variable("VAULTD_CLIENT_KEY", wish.key, secret=True),)),
     )
 
 

@@ -58,8 +58,8 @@ def put(text: str, path: Path, value: Any) -> str:
     before = read(text)
     if at(before, path) == value and type(at(before, path)) is type(value):
         return text
-    if not _bare(text):
-        text = "{}\n"
+    if not _bare(text):  # nothing, or comments alone
+        text += ("" if not text.strip("\ufeff") or text.endswith("\n") else _newline(text)) + "{}" + _newline(text)
     return _checked(_put(text, path, value), with_(before, path, value))
 
 
@@ -240,12 +240,14 @@ def _object(text: str, where: int, depth: int) -> _Node:
     while text[where : where + 1] != "}":
         if node.members and node.members[-1].comma < 0:
             raise Odd(f"it is no JSON: a comma is expected in line {_line(text, where)}")
-        found = _STRING.match(text, where)
-        colon = _skip(text, found.end()) if found else where
-        if found is None or text[colon : colon + 1] != ":":
+        if text[where : where + 1] != '"':
+            raise Odd(f'it is no JSON: "key": is expected in line {_line(text, where)}')
+        name = _node(text, where, depth)
+        colon = _skip(text, name.end)
+        if text[colon : colon + 1] != ":":
             raise Odd(f'it is no JSON: "key": is expected in line {_line(text, where)}')
         value = _node(text, _skip(text, colon + 1), depth + 1)
-        member = _Member(json.loads(found[0]), where, value)
+        member = _Member(name.value, where, value)
         node.members.append(member)
         where = _skip(text, value.end)
         if text[where : where + 1] == ",":

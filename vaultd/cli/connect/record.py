@@ -48,6 +48,16 @@ class Record(msgspec.Struct, kw_only=True):
     url: str
     models: dict[str, str] = {}
     files: list[Entry] = []
+    #: Of the time before, until the files of this time are written: whoever is stopped in between has some of each.
+    earlier: list[Entry] = []
+
+    def entries(self) -> Iterator[Entry]:
+        """What was written, as far as it was."""
+        earlier = {real(Path(entry.path)): entry for entry in self.earlier}
+        for entry in self.files:
+            before = earlier.pop(real(Path(entry.path)), None)
+            yield before if before and not _stands(entry) and _stands(before) else entry
+        yield from earlier.values()
 
 
 @dataclass(slots=True)
@@ -83,11 +93,11 @@ class Records:
         except (OSError, msgspec.DecodeError) as error:
             raise Misconfigured(f"{self.place(client) / 'record.json'}: cannot be read: {error}") from None
 
-    def connecting(self, old: Record | None, targets: Sequence[Target]) -> list[Change]:
-        """What is to be written, where `old` is what was written the last time. Raises Misconfigured, before anything
-        is."""
+    def connecting(self, old: Record | None, targets: Sequence[Target]) -> tuple[list[Change], list[Change]]:
+        """What is to be written, where `old` is what was written the last time: files that are only left, and those of
+        `targets`. Raises Misconfigured, before anything is."""
         before = {change.path: change for change in (self.undoing(old) if old else [])}
-        entries = {real(Path(entry.path)): entry for entry in (old.files if old else [])}
+        entries = {real(Path(entry.path)): entry for entry in (old.entries() if old else [])}
         changes: list[Change] = []
         for target in targets:
             path = real(target.path)
@@ -98,23 +108,24 @@ class Records:
                 text, done = applied(target.format, _text(base) if base is not None else target.seed, target.edits)
             data = text.encode()
             kept = Entry(
-                path=str(target.path),
+                path=str(target.path.absolute()),
                 format=target.format,
                 done=done,
                 after=_digest(data),
                 seed=target.seed,
-                backup=entry.backup if entry else ("" if was is None else f"{len(changes)}-{path.name}"),
+                # By its content: what lies there from another time or of another file is not taken for it.
+                backup=entry.backup if entry else ("" if was is None else f"{_digest(was)}-{target.path.name}"),
                 exact=entry is None or (entry.exact and was is not None and _digest(was) == entry.after),
                 mode=entry.mode if entry else _mode(path),
                 folders=entry.folders if entry else [str(folder) for folder in _missing(path)],
             )
             mode = _OWN if target.secret or kept.mode is None else None
             changes.append(Change(path, was, data, kept, mode))
-        return [*before.values(), *changes]
+        return list(before.values()), changes
 
     def undoing(self, record: Record) -> list[Change]:
         changes = []
-        for entry in record.files:
+        for entry in record.entries():
             path = real(Path(entry.path))
             was = _content(path)
             kept: tuple[str, ...] = ()
@@ -133,20 +144,13 @@ class Records:
 
     def standing(self, record: Record) -> bool:
         """Whether all of it is still there."""
-        try:
-            return all(
-                (data := _content(real(Path(entry.path)))) is not None
-                and (_digest(data) == entry.after or stands(entry.format, _text(data), entry.done))
-                for entry in record.files
-            )
-        except Odd:
-            return False
+        return all(_stands(entry) for entry in record.files)
 
     def keep(self, record: Record, changes: Sequence[Change]) -> None:
         """Before the files are written: a person who is interrupted has a way back."""
         folder = self.place(record.client)
         with _writing(folder):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make(folder)
             folder.chmod(0o700)
         for change in changes:
             entry = change.entry
@@ -171,26 +175,21 @@ def perform(changes: Sequence[Change]) -> None:
                     Path(made).rmdir()
         elif change.becomes != change.was or (change.mode is not None and change.mode != _mode(change.path)):
             with _writing(change.path):
-                for folder in _missing(change.path):
-                    folder.mkdir(mode=0o700)
+                _make(change.path.parent)
             replace(change.path, change.becomes, change.mode)
 
 
 def replace(path: Path, data: bytes, mode: int | None) -> None:
     """In one step. `mode`: None is the file's own."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        found = None
-    wanted = mode if mode is not None else stat.S_IMODE(found.st_mode) if found else _OWN
+    # Not by its name, which may be as long as a name can be.
+    beside = path.with_name(f".{secrets.token_hex(8)}")
+    own = _mode(path)
+    wanted = mode if mode is not None else _OWN if own is None else own
     with _writing(path):
         number = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(number, "wb") as file:
-                if found and (found.st_uid, found.st_gid) != (os.getuid(), os.getgid()):
-                    with contextlib.suppress(OSError):  # only root gives files away
-                        os.fchown(file.fileno(), found.st_uid, found.st_gid)
+                _give(file.fileno(), path.parent if own is None else path)
                 os.fchmod(file.fileno(), wanted)
                 file.write(data)
                 file.flush()
@@ -201,17 +200,37 @@ def replace(path: Path, data: bytes, mode: int | None) -> None:
             raise
 
 
+def _make(folder: Path) -> None:
+    for missing in _missing(folder / "file"):
+        missing.mkdir(mode=0o700, exist_ok=True)  # somebody else may make it at the same moment
+        _give(missing, missing.parent)
+
+
+def _give(new: Path | int, like: Path) -> None:
+    """To the owner of what it replaces or stands in: by `sudo` it would be root's in a person's home."""
+    owner = like.stat()
+    if (owner.st_uid, owner.st_gid) != (os.getuid(), os.getgid()):
+        with contextlib.suppress(OSError):  # only root gives files away
+            os.chown(new, owner.st_uid, owner.st_gid)
+
+
 def home(env: Mapping[str, str]) -> Path:
     return Path(env["HOME"]) if env.get("HOME") else Path.home()
 
 
 def real(path: Path) -> Path:
     """Dotfiles may be links into a repository: what they lead to is edited, the links stay."""
-    return path.resolve()
+    try:
+        return path.resolve()
+    except RuntimeError:
+        raise Misconfigured(f"{path}: its links lead in a circle") from None
 
 
 def _content(path: Path) -> bytes | None:
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            # A pipe would be waited on, and a device replaced by a file.
+            raise Misconfigured(f"{path}: is a pipe or a device, not a file: put a file there")
         return path.read_bytes()
     except FileNotFoundError:
         return None
@@ -229,6 +248,14 @@ def _text(data: bytes) -> str:
 def _same(entry: Entry, text: str) -> bool:
     form = FORMATS[entry.format]
     return bool(entry.seed) and bool(form.read(text) == form.read(entry.seed))
+
+
+def _stands(entry: Entry) -> bool:
+    try:
+        data = _content(real(Path(entry.path)))
+        return data is not None and (_digest(data) == entry.after or stands(entry.format, _text(data), entry.done))
+    except Odd:
+        return False
 
 
 def _mode(path: Path) -> int | None:

@@ -104,9 +104,11 @@ def _without_table(text: str, path: Path) -> str:
 
 def _statements(text: str) -> list[_Statement]:
     """Raises Odd where the text has more than statements of one or more whole lines, which TOML does not."""
-    lines, found = text.splitlines(keepends=True), []
+    start = int(text.startswith("\ufeff"))
+    # TOML knows no other end of a line than this one.
+    lines, found = re.findall(r"[^\n]*\n|[^\n]+", text[start:]), []
     table: Path = ()
-    place, start = 0, 0
+    place = 0
     while place < len(lines):
         end = place
         for end in range(place + 1, min(place + _LONGEST, len(lines)) + 1):
@@ -117,7 +119,7 @@ def _statements(text: str) -> list[_Statement]:
             raise Odd(_HAND)
         length = sum(len(line) for line in lines[place:end])
         if says:
-            header = lines[place].lstrip("\ufeff \t").startswith("[")
+            header = lines[place].lstrip(" \t").startswith("[")
             table = _name(says) if header else table
             found.append(_Statement(start, start + length, table, says, header))
         place, start = end, start + length
