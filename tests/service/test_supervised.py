@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from manager import LONGEST, Manager, answer, knocks
@@ -191,6 +192,27 @@ def test_thr_44_a_socket_that_is_not_what_it_should_be_ends_the_start(
 ) -> None:
     systemd = service(mode=mode)
     systemd.starts(names=names)
+    assert systemd.process is not None
+    assert systemd.process.wait(30) == 78
+    systemd.says(says)
+
+
+@pytest.mark.parametrize(
+    ("relay", "says"),
+    [
+        (lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM), "no relay socket: ListenStream= must be an address"),
+        (lambda: socket.socket(socket.AF_UNIX), "no relay socket: ListenStream= must be an address"),
+        (tempfile.TemporaryFile, "no relay socket: Socket operation on non-socket"),
+    ],
+    ids=["datagrams", "another-kind", "file"],
+)
+def test_what_is_handed_in_and_no_listening_socket_ends_the_start_with_a_sentence(
+    service: Service, relay: Callable[[], Any], says: str
+) -> None:
+    systemd = service()
+    systemd.relay.close()
+    systemd.relay = relay()
+    systemd.starts()
     assert systemd.process is not None
     assert systemd.process.wait(30) == 78
     systemd.says(says)

@@ -43,12 +43,27 @@ def inherited(env: MutableMapping[str, str]) -> Inherited:
             raise Misconfigured(
                 f"the service manager hands in a socket named {name!r}: FileDescriptorName= must be relay or admin"
             )
-        os.set_inheritable(_FIRST + index, False)
-        found[name].append(socket.socket(fileno=_FIRST + index))
-        found[name][-1].setblocking(False)
+        found[name].append(_taken(_FIRST + index, name))
     if len(found["admin"]) > 1:
         raise Misconfigured("the service manager hands in more than one admin socket: one ListenStream= is enough")
     return Inherited(found["relay"], next(iter(found["admin"]), None))
+
+
+def _taken(number: int, name: str) -> socket.socket:
+    """The descriptor as the socket that it is said to be."""
+    families = {"relay": (socket.AF_INET, socket.AF_INET6), "admin": (socket.AF_UNIX,)}[name]
+    try:
+        taken = socket.socket(fileno=number)
+    except OSError as error:
+        raise Misconfigured(f"the service manager hands in no {name} socket: {error.strerror}") from error
+    taken.set_inheritable(False)
+    taken.setblocking(False)
+    if taken.family not in families or not taken.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        kind = "an address and a port" if name == "relay" else "a path"
+        raise Misconfigured(
+            f"the service manager hands in no {name} socket: ListenStream= must be {kind}, and Accept=no"
+        )
+    return taken
 
 
 class Manager:
