@@ -199,6 +199,20 @@ async def _reloads_taken() -> int:
     return int(found[1]) if found else 0
 
 
+async def moves_to_another_port() -> None:
+    """As docs/systemd.md says: systemd opens no port while its service runs, so that has to end with the socket."""
+    edit = Path("/run/systemd/system/vaultd.socket.d/boot.conf")
+    edit.parent.mkdir()
+    for where in ("127.0.0.1:9317", "127.0.0.1:8317"):
+        edit.write_text(f"[Socket]\nListenStream=\nListenStream={where}\n")
+        await off("systemctl", "daemon-reload")
+        await off("systemctl", "restart", "vaultd.socket", "vaultd")
+        assert f" running at http://{where} " in await off(
+            "runuser", "-u", "alice", "--", "vaultd", "status", code=None
+        )
+    said("systemctl restart vaultd.socket vaultd: at the port that the edited unit names, and back")
+
+
 async def is_restarted_when_its_loop_is_blocked() -> None:
     with_unit("[Service]", "WatchdogSec=3s")
     await off("systemctl", "restart", "vaultd")
@@ -295,6 +309,7 @@ async def main() -> None:
         await signs_in_for_an_administrator(sandbox)
         await takes_a_manifest_of_ones_own()
         await reloads()
+        await moves_to_another_port()
         await is_restarted_when_its_loop_is_blocked()
         await ends_a_renewal_that_a_kill_or_a_stop_cut_off(sandbox)
         await refuses_nobody_while_it_is_killed()

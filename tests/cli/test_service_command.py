@@ -169,6 +169,40 @@ def test_what_a_person_changed_is_neither_replaced_nor_removed_and_an_older_vers
     changed.unlink()
 
 
+def test_a_socket_that_was_switched_off_stays_so_and_is_no_fault(installed: Machine) -> None:
+    off = installed.file("/etc/systemd/system/vaultd.socket")
+    off.unlink()
+    off.symlink_to("/dev/null")
+
+    again = installed.service("install")
+
+    assert again.code == 0 and "kept switched off, by a link to /dev/null" in again.err
+    rows = {row["check"]: row for row in installed.service("status", "--json").json["checks"]}
+    assert rows["vaultd.socket"] | {"says": ""} == {"check": "vaultd.socket", "says": "", "action": ""}
+    assert rows["vaultd.socket"]["says"].startswith("masked")
+    assert rows["/etc/systemd/system/vaultd.socket"]["action"] == ""
+    installed.service("uninstall")
+    assert off.is_symlink(), "it is the person's"
+    off.unlink()
+
+
+def test_a_place_that_takes_no_file_is_said_in_one_line(machine: Machine) -> None:
+    folder = machine.file("/etc/systemd/system/vaultd.socket")
+    folder.mkdir()
+    assert (
+        f"kept, for it was changed here (move it away to have the shipped one): /{folder.relative_to(machine.root)}"
+        in (machine.service("install").err)
+    )
+    folder.rmdir()
+    sealed = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o ro none /etc/systemd && exec "$@"', "sh")
+    done = machine.types(*sealed, "/opt/vaultd/bin/vaultd", "service", "install")
+    assert done.code == 78
+    assert done.err.splitlines()[-1].endswith(
+        "/etc/systemd/system/vaultd.service cannot be written: Read-only file system"
+    )
+    machine.service("uninstall")
+
+
 def test_uninstall_takes_the_units_and_leaves_state_and_key(machine: Machine) -> None:
     machine.service("install")
     machine.types("systemctl", "enable", "vaultd.service")

@@ -81,7 +81,7 @@ def uninstall(ctx: click.Context, user: bool) -> None:
         manager.does("disable", *units)
         manager.does("stop", *units)
     for file in there:
-        if file.state() == "edited":
+        if file.state() in {"edited", "masked"}:
             terminal.chat(f"kept, for it was changed here: {file.path}")
         else:
             file.path.unlink()
@@ -129,6 +129,8 @@ def _write(file: File) -> None:
     match file.state():
         case "current":
             terminal.chat(f"as it should be: {file.path}")
+        case "masked":
+            terminal.chat(f"kept switched off, by a link to /dev/null: {file.path}")
         case "edited":
             terminal.chat(f"kept, for it was changed here (move it away to have the shipped one): {file.path}")
         case _:
@@ -137,11 +139,17 @@ def _write(file: File) -> None:
 
 
 def _file_check(file: File, install_: str) -> Check:
-    says = {"current": "as shipped", "absent": "absent", "old": "of another version", "edited": "changed here"}
     state = file.state()
+    says = {
+        "current": "as shipped",
+        "absent": "absent",
+        "old": "of another version",
+        "edited": "changed here",
+        "masked": "switched off here, by a link to /dev/null",
+    }
     if state == "edited":
         return Check(str(file.path), says[state], f"remove it (systemctl edit keeps changes apart), then {install_}")
-    return Check(str(file.path), says[state], "" if state == "current" else install_)
+    return Check(str(file.path), says[state], "" if state in {"current", "masked"} else install_)
 
 
 def _unit_check(manager: Manager, unit: str) -> Check:
@@ -149,6 +157,8 @@ def _unit_check(manager: Manager, unit: str) -> Check:
     if enabled in {"unknown", "not-found"}:
         return Check(unit, "not installed", _typed(manager.user, "install"))
     says = f"{enabled}, {active}"
+    if enabled.startswith("masked"):  # a person's word; without the main port's socket the daemon opens the port
+        return Check(unit, says, "" if unit == "vaultd.socket" else f"{manager.systemctl} unmask {unit}")
     if enabled != "enabled":
         return Check(unit, says, f"{manager.systemctl} enable --now {unit}")
     # The first question starts the service: at rest it is well where its socket is open.
@@ -156,7 +166,9 @@ def _unit_check(manager: Manager, unit: str) -> Check:
     if active == "active" or at_rest:
         return Check(unit, says)
     journal = "journalctl --user" if manager.user else "journalctl"
-    return Check(unit, says, f"{journal} -u {unit} says why; then {manager.systemctl} restart {unit}")
+    # All of them: where one has been started too often, systemd lets the others fail with it.
+    again = f"{manager.systemctl} reset-failed 'vaultd*'; {manager.systemctl} restart {' '.join(UNITS)}"
+    return Check(unit, says, f"{journal} -u {unit} says why; then {again}")
 
 
 def _key_check() -> Check:

@@ -13,6 +13,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -20,12 +21,17 @@ from typing import Final, Literal
 from vaultd.errors import Misconfigured
 
 #: `current`: as this vaultd would write it. `old`: as another vaultd wrote it. `edited`: by somebody else, or changed.
-State = Literal["absent", "current", "old", "edited"]
+#: `masked`: switched off, as `systemctl mask` does it, which cannot where a unit lies in /etc.
+State = Literal["absent", "current", "old", "edited", "masked"]
 
 _SHIPPED_PREFIX: Final = "/opt/vaultd"
 _MARK: Final = re.compile(r"# Written by `vaultd service install`; changes go in a drop-in\. sha256:([0-9a-f]{64})\n")
 #: Where `ProtectHome=` leaves nothing to be seen.
 _HOMES: Final = ("/home", "/root", "/run/user")
+#: Prefixes with a shell and tools in them.
+_SHARED: Final = (Path("/"), Path("/usr"), Path("/usr/local"))
+#: Spaces part words, % and $ are specifiers and variables, quotes and backslashes are read too (systemd.syntax(7)).
+_PLAIN: Final = re.compile(r"[A-Za-z0-9/._+@:~-]+")
 _SYSTEM: Final[Mapping[str, str]] = {
     "vaultd.service": "/etc/systemd/system/vaultd.service",
     "vaultd.socket": "/etc/systemd/system/vaultd.socket",
@@ -60,17 +66,24 @@ class Installation:
         package = Path(__file__).parents[2]
         places = [*(self.program, self.python, self.prefix, self.base, package)]
         resolved = [place.resolve() for place in places]
-        return next((place for place in resolved if str(place).startswith(_HOMES)), None)
+        return next((place for place in resolved if any(place.is_relative_to(home) for home in _HOMES)), None)
 
     def into(self, shipped: str) -> str:
-        """A shipped unit with the paths of this installation."""
+        """A unit with the paths of this installation. Raises Misconfigured for one that systemd would misread."""
+        for place in (self.program, self.python, *self._executed()):
+            if not _PLAIN.fullmatch(str(place)):
+                raise Misconfigured(
+                    f"{str(place)!r} has characters that a unit reads otherwise: install vaultd in a folder like "
+                    f"{_SHIPPED_PREFIX}, whose name has letters, digits and . _ - alone"
+                )
         text = shipped.replace(f"{_SHIPPED_PREFIX}/bin/vaultd", str(self.program))
         text = text.replace(f"{_SHIPPED_PREFIX}/bin/python3", str(self.python))
-        return text.replace(_SHIPPED_PREFIX, " ".join(map(str, self._prefixes())))
+        return text.replace(_SHIPPED_PREFIX, " ".join(map(str, self._executed())))
 
-    def _prefixes(self) -> list[Path]:
-        known = (Path("/usr"), Path("/usr/local"))
-        return list(dict.fromkeys([self.prefix, *([self.base] if self.base not in known else [])]))
+    def _executed(self) -> list[Path]:
+        """Beside the interpreter and the system's libraries, which the units name. All of /usr would be every tool."""
+        own = self.program if self.prefix in _SHARED else self.prefix
+        return list(dict.fromkeys([own, *([self.base] if self.base not in _SHARED else [])]))
 
 
 class File:
@@ -81,11 +94,13 @@ class File:
         self._wanted = wanted
 
     def state(self) -> State:
+        if self.path.is_symlink() and self.path.resolve() == Path(os.devnull):
+            return "masked"
         try:
             text = self.path.read_text()
         except FileNotFoundError:
             return "absent"
-        except UnicodeDecodeError:
+        except (OSError, UnicodeDecodeError):  # no file, or none of ours
             return "edited"
         mark, rest = _MARK.match(text), _MARK.sub("", text, count=1)
         if rest == self._wanted:
@@ -94,12 +109,17 @@ class File:
 
     def write(self) -> None:
         """Whole or not at all; for everybody to read, as systemd's files are."""
-        self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         mark = f"# Written by `vaultd service install`; changes go in a drop-in. sha256:{_hash(self._wanted)}\n"
-        beside.write_text(mark + self._wanted)
-        beside.chmod(0o644)
-        beside.replace(self.path)
+        try:
+            self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            beside.write_text(mark + self._wanted)
+            beside.chmod(0o644)
+            beside.replace(self.path)
+        except OSError as error:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise Misconfigured(f"{self.path} cannot be written: {error.strerror}") from error
 
 
 def _hash(text: str) -> str:
