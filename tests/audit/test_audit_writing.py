@@ -185,6 +185,8 @@ async def test_thr_39_on_a_full_disk_nothing_is_begun_and_with_room_the_chain_go
     filler.unlink()
     async with audit.action(command_line(), "keys.delete", "laptop"):
         pass
+    resumed = next(line for line in await audit.last(3) if line.action == "audit resumed")
+    assert resumed.what == "1 lines could not be written"
     assert not dict(audit.troubles())
     report = await audit.verify()
     assert report.sound, problems(report)

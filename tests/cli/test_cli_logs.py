@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from shell import Daemon, Person
+from shell import LONGEST, Daemon, Person
+
+from vaultd.net import local
 
 Serves = Callable[..., Daemon]
 
@@ -31,7 +33,15 @@ def test_the_last_lines_and_what_comes_after_them(home: dict[str, str], serves: 
         said = following.stdout.readline()
         assert "changed" in said
         assert "route=keys.create" in said
-        following.kill()
+        daemon.stops()
+        (ready,) = [line for line in serves(person).log if "admin socket ready" in line]
+        told = local.call(Path(ready.partition("file=")[2]), "logs", {"after": 10**6})
+        assert "listening" in told["lines"][-1], "a number from the daemon before it, whose socket went on listening"
+        while "listening" not in (said := following.stdout.readline()):
+            pass
+        assert daemon.address not in said, "it goes on with the next daemon"
+        following.stdout.close()
+        following.wait(LONGEST)  # though nothing is to be told: `vaultd logs -f | head` ends
 
 
 def test_the_file_that_a_daemon_left_is_read_without_one(home: dict[str, str]) -> None:

@@ -9,7 +9,9 @@ are others' words in part (a model's name, a vendor's reason): what could act on
 
 from __future__ import annotations
 
+import select
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +21,7 @@ import click
 
 from vaultd.cli import terminal
 from vaultd.cli.ask import Call, call_of, daemon
-from vaultd.errors import Misconfigured
+from vaultd.errors import Misconfigured, TryLater
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 #: Their names in syslog(3).
@@ -59,12 +61,27 @@ def _of_daemon(socket: Path, wanted: dict[str, Any], *, follow: bool) -> None:
             return
         terminal.chat("the journal is not to be read by you: these are the lines in the daemon's memory")
     _show(answer["lines"])
-    while follow:
-        time.sleep(_PAUSE)
-        answer = local.call(socket, "logs", {**wanted, "after": answer["after"]})
+    after, gone = answer["after"], False
+    while follow and not _nobody_reads():
+        try:
+            answer = local.call(socket, "logs", {**wanted, "after": after})
+        except TryLater:
+            if not gone:
+                terminal.chat("the daemon ended; what the next one says follows here")
+            after, gone = 0, True
+            continue
+        after, gone = answer["after"], False
         if answer["missed"]:
             terminal.chat(f"{answer['missed']} lines came faster than they could be read")
         _show(answer["lines"])
+
+
+def _nobody_reads() -> bool:
+    """After a pause: `head` has what it wanted, and nothing may come for hours by which we would notice."""
+    time.sleep(_PAUSE)
+    reader = select.poll()
+    reader.register(sys.stdout.fileno(), 0)
+    return any(what & (select.POLLERR | select.POLLHUP) for _, what in reader.poll(0))
 
 
 def _left_behind(call: Call, lines: int, level: str) -> None:

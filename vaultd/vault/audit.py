@@ -44,6 +44,7 @@ _RETRY: Final = 60.0
 
 #: Who did what nobody asked for.
 DAEMON: Final = "daemon"
+_RESUMED: Final = "audit resumed"
 #: From the first page to the login that is sealed, wherever the person sits.
 SIGN_IN: Final = "sign in"
 
@@ -183,6 +184,9 @@ class Audit:
     async def _in_turn(self, said: Said) -> Line:
         try:
             async with self._turn, self._store.lease(HEAD, wait=_WAIT, held="another process writes it"):
+                if self._missing and said.action != _RESUMED:
+                    await asyncio.to_thread(self._file.append, self._resumed())
+                    self._missing = 0
                 line = await asyncio.to_thread(self._file.append, said)
         except (OSError, Misconfigured, TryLater) as error:
             why = f"the audit log {self.path} cannot be written: {reason(error)}"
@@ -197,12 +201,15 @@ class Audit:
         return line
 
     async def keep_trying(self, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """A daemon's: after a line that could not be written, one that can be, so that it is known to be over."""
+        """A daemon's: after lines that could not be written, one that says so, though nothing else is."""
         while True:
             await self._failed.wait()
             await sleep(_RETRY)
             if self._failed.is_set():
-                await self.note(DAEMON, "audit resumed", f"{self._missing} lines could not be written")
+                await self._after(self._resumed())
+
+    def _resumed(self) -> Said:
+        return self._said(DAEMON, _RESUMED, "noted", f"{self._missing} lines could not be written")
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
