@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +14,10 @@ from vaultd.catalog.load import load, shipped_folder
 from vaultd.catalog.models import Catalog
 from vaultd.config.model import Config
 from vaultd.errors import Misconfigured
+from vaultd.oauth.tokens import Tokens
 from vaultd.sandbox.records import Access, Account, Family
 from vaultd.secret import Secret
+from vaultd.vault.credential import DeadLogin
 from vaultd.work.importing import cliproxyapi_config
 from vaultd.work.importing.fate import judge
 from vaultd.work.importing.fields import Around, Found
@@ -109,6 +113,27 @@ def test_a_file_that_is_older_than_what_is_here_never_takes_its_place(access: Ac
     newer["tokens"]["access_token"] = ""
     later = Around(around.catalog, NOW + 86401)
     assert judge(one(json.dumps(newer), later), known).does == "replace"
+
+
+def test_one_login_that_two_programs_name_differently_is_here_once(around: Around) -> None:
+    """A refresh token that two credentials of one vault present ends what it began (RFC 9700 §4.14.2)."""
+    login = {"accessToken": "CANARY", "refreshToken": "CANARY-one", "expiresAt": int(NOW * 1000)}
+    nameless = one(json.dumps({"claudeAiOauth": login}), around)
+    flat = {"type": "claude", "email": "ann@example.com", "access_token": "CANARY", "refresh_token": "CANARY-one"}
+    named = one(json.dumps(flat | {"expired": rfc3339(NOW)}), around)
+    for first, second in ((named, nameless), (nameless, named)):
+        fate = judge(second, {"claude-here": replace(first.credential, id="claude-here")})
+        assert (fate.does, fate.id) == ("here", "claude-here")
+    renewed = replace(
+        named.credential,
+        id="claude-here",
+        tokens=Tokens(Secret("CANARY"), Secret("CANARY-two"), issued_at=NOW, expires_at=NOW + 3600),
+        account=replace(named.credential.account, facts={"imported": hashlib.sha256(b"CANARY-one").hexdigest()[:16]}),
+    )
+    assert judge(nameless, {"claude-here": renewed}).does == "older", "its token is spent"
+    dead = replace(named.credential, id="claude-here", dead=DeadLogin("CANARY", NOW))
+    assert judge(nameless, {"claude-here": dead}).does == "here"
+    assert judge(named, {"claude-here": dead}).does == "replace", "a person's word that it may be tried once more"
 
 
 def test_a_file_that_only_says_when_its_token_ends_is_judged_by_that(around: Around) -> None:

@@ -4,6 +4,7 @@ clear."""
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from leaving import LEFT, Left, asked, leaves
 from shell import Daemon, Person
 from test_canary import search
 
+from vaultd.cli.originals import set_aside
+from vaultd.errors import Misconfigured
 from vaultd.sandbox import Sandbox
 
 
@@ -162,3 +165,67 @@ def test_a_folder_larger_than_one_request_is_taken_over_whole(
 
 def _names(count: int) -> list[str]:
     return [f"qwen-{n}.json" for n in range(count)]
+
+
+def test_a_link_to_a_file_elsewhere_is_followed_and_nothing_is_left_behind_it(
+    person: Person, daemon: Daemon, sandbox: Sandbox, planted: Callable[[Path], Path]
+) -> None:
+    file, _ = leaves(Path(person.env["HOME"]), LEFT[1], sandbox, planted)
+    real = Path(person.env["HOME"]) / "dotfiles" / "auth.json"
+    real.parent.mkdir()
+    file.rename(real)
+    file.symlink_to(real)
+    done = person.types("credentials", "import", "--from", "codex", "--yes", "--remove", "--json")
+    assert (done.json["removed"], real.exists()) == ([str(file)], False)
+    file.unlink()
+    assert person.types("credentials", "remove", "codex-codex@example.com").code == 0
+
+
+def test_an_import_that_was_killed_halfway_is_taken_up_by_the_next(
+    person: Person, daemon: Daemon, sandbox: Sandbox, planted: Callable[[Path], Path]
+) -> None:
+    left = next(one for one in LEFT if one.format == "claude-code")
+    file, _ = leaves(Path(person.env["HOME"]), left, sandbox, planted)
+    aside = planted(file.rename(file.with_name(f"{file.name}.1a2b3c4d.importing")))
+    words = ("credentials", "import", "--from", "claude-code")
+    assert str(aside) in person.types(*words).out
+    done = person.types(*words, "--yes", "--remove", "--json")
+    assert (done.json["removed"], aside.exists()) == ([str(aside)], False)
+    assert json.loads(file.read_text()) == {"mcpOAuth": {"a server": {"accessToken": "CANARY-mcp"}}}
+    assert person.types("credentials", "remove", "claude-claude-code@example.com").code == 0
+
+
+def test_thr_18_what_cannot_be_read_stops_neither_the_others_nor_doctor(
+    person: Person, daemon: Daemon, sandbox: Sandbox, planted: Callable[[Path], Path]
+) -> None:
+    file, _ = leaves(Path(person.env["HOME"]), LEFT[0], sandbox, planted)
+    for name, text in (("a.json", "a" * 70_000), ("b.yaml", "a: ["), ("c.yaml", f"auth-dir: {file.parent}\n")):
+        (file.parent / name).write_text(text)
+    person.types("credentials", "remove", "claude-cliproxyapi@example.com")
+    codex = Path(person.env["HOME"]) / ".codex" / "auth.json"
+    codex.parent.mkdir(exist_ok=True)
+    codex.unlink(missing_ok=True)
+    os.mkfifo(codex)
+    done = person.types("credentials", "import", str(file.parent), "--yes", "--remove", "--json")
+    assert done.code == 78
+    answer = json.loads(done.out)
+    assert [Path(row["name"]).name for row in answer["refused"]] == ["a.json", "b.yaml"]
+    assert ([row["does"] for row in answer["logins"]], answer["removed"]) == (["new"], [str(file)])
+    assert person.types("doctor", "--json").code in {0, 1}, "it does not wait for a pipe"
+    codex.unlink()
+    assert person.types("credentials", "remove", "claude-cliproxyapi@example.com").code == 0
+
+
+def test_a_file_that_its_program_changes_meanwhile_is_never_let_go(tmp_path: Path) -> None:
+    file = tmp_path / "auth.json"
+    file.write_text('{"renewed": "since"}')
+    with pytest.raises(Misconfigured, match="was changed while it was read"), set_aside({file: "{}"}, ""):
+        pass
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("auth.json", '{"renewed": "since"}')]
+    with set_aside({file: file.read_text()}, "") as let_go:
+        file.write_text("written anew")
+        let_go.add(file)
+    assert {one.read_text() for one in tmp_path.iterdir()} == {"written anew"}, "only what was read is let go"
+    with set_aside({file: "written anew"}, ""):
+        file.write_text("and again")
+    assert {one.read_text() for one in tmp_path.iterdir()} == {"written anew", "and again"}, "nothing is written over"

@@ -8,16 +8,14 @@ here.
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from vaultd.cli import terminal
+from vaultd.cli import originals, terminal
 from vaultd.cli.ask import ask, call_of
 from vaultd.cli.files import public_key, write_new
 from vaultd.errors import Misconfigured
@@ -30,6 +28,9 @@ _BATCH: Final = 384 * 1024
 _ROWS: Final = ("logins", "client_keys", "sealed_already", "refused", "stays", "warnings")
 #: What an import leaves nothing more to do for: the file's login is here, or a newer one of the same account.
 _SETTLED: Final = frozenset({"new", "replace", "here", "older"})
+
+#: {"name", "reason"} of a file.
+_Refused = dict[str, str]
 
 
 @click.command("import")
@@ -50,22 +51,28 @@ def import_(
     if path is None and format_ is None:
         raise click.UsageError("name a file or a folder, or whose login it is: --from codex", ctx)
     start = path or places.default(str(format_), call_of(ctx).env)
-    files = _files(start, format_ or "", follow=call_of(ctx).env)
+    files, refused = _files(start, format_ or "", follow=call_of(ctx).env)
+    if not files and len(refused) == 1:
+        raise Misconfigured(refused[0]["reason"])
     args: dict[str, Any] = {"format": format_ or "", "label": label}
     if any('"codex-lb-account-bundle"' in file["text"] for file in files.values()):
         args["passphrase"] = terminal.ask_line("Passphrase of the codex-lb bundle")
     batches = list(_batches(files.values()))
-    plan = _joined(ask(ctx, "credentials.import.plan", {**args, "files": batch}) for batch in batches)
+    plan = _joined((ask(ctx, "credentials.import.plan", {**args, "files": batch}) for batch in batches), refused)
     if not yes:
         _show(plan, as_json, remove=remove)
         return
     answers = []
     # Only what will be let go is moved: the folder may be the vault's own, with sealed files that are in use.
-    with _set_aside(_done_with(plan) if remove else ()) as let_go:
+    read = {path: files[path]["text"] for path in _done_with(plan)} if remove else {}
+    with originals.set_aside(read, format_ or "") as let_go:
         for batch in batches:
             answers.append(ask(ctx, "credentials.import", {**args, "files": batch}))
             let_go.update(_done_with(answers[-1]))
-    _show(_joined(answers), as_json, remove=remove)
+    done = _joined(answers, refused)
+    _show(done, as_json, remove=remove, removed=let_go)
+    if remove and _done_with(done) - let_go:
+        raise Misconfigured("not every login could be taken out of its file, as is said above")
 
 
 def _batches(files: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -83,9 +90,9 @@ def _batches(files: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield batch
 
 
-def _joined(answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def _joined(answers: Iterable[Mapping[str, Any]], refused: list[_Refused]) -> dict[str, Any]:
     """One answer of several; what is said twice is said once."""
-    joined: dict[str, Any] = {"acted": False} | {name: [] for name in _ROWS}
+    joined: dict[str, Any] = {"acted": False} | {name: [] for name in _ROWS} | {"refused": list(refused)}
     for answer in answers:
         joined["acted"] = answer["acted"]
         for name in _ROWS:
@@ -93,36 +100,52 @@ def _joined(answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return joined
 
 
-def _files(start: Path, format_: str, follow: Mapping[str, str]) -> dict[Path, dict[str, Any]]:
-    """Each file with what lies beside it. A configuration leads to the folder of token files that it names."""
-    from vaultd.config.load import parse  # noqa: PLC0415 - start-up time
-    from vaultd.config.places import expanded  # noqa: PLC0415
-    from vaultd.work.importing import cliproxyapi_config, places  # noqa: PLC0415
+def _files(start: Path, format_: str, follow: Mapping[str, str]) -> tuple[dict[Path, dict[str, Any]], list[_Refused]]:
+    """Each file with what lies beside it, and those that cannot be read. A configuration leads to the folder of token
+    files that it names."""
+    from vaultd.work.importing import cliproxyapi_config, places  # noqa: PLC0415 - start-up time
 
     try:
         paths = places.listed(start)
     except OSError as error:
         raise Misconfigured(f"{start}: cannot be read: {error.strerror}") from error
     found: dict[Path, dict[str, Any]] = {}
+    refused: list[_Refused] = []
     for path in paths:
-        text = places.text_of(path, format_)
-        found[path] = {"name": str(path), "text": text, "beside": places.companions(path)}
-        if not cliproxyapi_config.is_config(path.name):
+        try:
+            found[path] = {"name": str(path), "text": places.text_of(path, format_), "beside": places.companions(path)}
+        except Misconfigured as error:
+            refused.append({"name": str(path), "reason": str(error)})
             continue
-        named = parse(text, str(path), []).auth_dir
-        folder = path.parent / expanded(follow, named) if named else None
-        if folder is not None and folder.is_dir() and folder != start:
-            tokens = [file for file in places.listed(folder) if file.suffix == ".json"]
-            found |= {file: {"name": str(file), "text": places.text_of(file), "beside": {}} for file in tokens}
-    return found
+        if cliproxyapi_config.is_config(path.name):
+            folder = _named_folder(path, found[path]["text"], follow)
+            known = {one.resolve() for one in paths}
+            paths += [file for file in folder if file.resolve() not in known]
+    return found, refused
 
 
-def _show(answer: Mapping[str, Any], as_json: bool, *, remove: bool) -> None:
+def _named_folder(config: Path, text: str, env: Mapping[str, str]) -> list[Path]:
+    """The token files of its `auth-dir`. What is wrong with the configuration itself says whoever reads it."""
+    from vaultd.config.load import parse  # noqa: PLC0415 - start-up time
+    from vaultd.config.places import expanded  # noqa: PLC0415
+    from vaultd.work.importing import places  # noqa: PLC0415
+
+    try:
+        named = parse(text, str(config), []).auth_dir
+    except Misconfigured:
+        return []
+    folder = config.parent / expanded(env, named) if named else None
+    if folder is None or not folder.is_dir():
+        return []
+    return [file for file in places.listed(folder) if file.suffix not in {".yaml", ".yml"}]
+
+
+def _show(answer: Mapping[str, Any], as_json: bool, *, remove: bool, removed: Collection[Path] = frozenset()) -> None:
     acted = answer["acted"]
     for warning in answer["warnings"]:
         terminal.chat(f"take-over: {warning['taken']} Instead of {warning['client']}'s own login: {warning['instead']}")
     if as_json:
-        terminal.out_json({**answer, "removed": sorted(map(str, _done_with(answer))) if acted and remove else []})
+        terminal.out_json({**answer, "removed": sorted(map(str, removed))})
     else:
         for row in answer["logins"]:
             terminal.out(_login_line(row, acted=acted))
@@ -184,47 +207,6 @@ def _done_with(answer: Mapping[str, Any]) -> set[Path]:
     left = {row["name"] for row in answer["refused"]}
     done = {row["name"] for row in answer["logins"] if row["does"] in _SETTLED and row["format"] != "sealed"}
     return {Path(name) for name in done - left if not name.endswith((".yaml", ".yml"))}
-
-
-@contextmanager
-def _set_aside(originals: Iterable[Path]) -> Iterator[set[Path]]:
-    """Moves the originals out of the way of sealed files of the same name; out of those added to the set the login is
-    then taken. The others come back, whatever happens meanwhile."""
-    let_go: set[Path] = set()
-    moved: dict[Path, Path] = {}
-    try:
-        for file in originals:
-            moved[file] = file.rename(file.with_name(f"{file.name}.importing"))
-        yield let_go
-    except OSError as error:
-        raise Misconfigured(f"{error.filename}: cannot be removed: {error.strerror}") from error
-    finally:
-        for file, aside in moved.items():
-            if file in let_go:
-                _without_login(file, aside)
-            else:
-                aside.rename(file)
-
-
-def _without_login(file: Path, aside: Path) -> None:
-    """What else the program keeps in the file (Claude Code: logins of MCP servers) comes back, in a file as shut."""
-    from vaultd.work.importing.formats import FORMATS as KNOWN  # noqa: PLC0415 - start-up time
-    from vaultd.work.importing.formats import recognised  # noqa: PLC0415
-
-    held = json.loads(aside.read_bytes())
-    try:
-        login = KNOWN[recognised(held, str(file))].login
-    except Misconfigured:  # its format was named by the person
-        login = ()
-    rest = {name: value for name, value in held.items() if name not in login} if login else {}
-    if rest:
-        write_new(file, json.dumps(rest, indent=2).encode(), mode=aside.stat().st_mode & 0o777)
-    aside.unlink()
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 @click.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,17 +15,38 @@ from vaultd.errors import Misconfigured
 _KEY_LIMIT: Final = 16 * 1024
 
 
-def write_new(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Raises Misconfigured where the file exists, or cannot be made."""
+def write_new(path: Path, data: bytes, *, like: os.stat_result | None = None) -> None:
+    """Raises Misconfigured where the file exists, or cannot be made; half a file does not stay. `like`: whose mode and
+    owner it gets."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Misconfigured(f"{path} cannot be made: {error.strerror}") from error
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-        os.fchmod(fd, mode)
-        file.flush()
-        os.fsync(fd)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            if like is not None:
+                if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(fd, like.st_uid, like.st_gid)
+                os.fchmod(fd, like.st_mode & 0o777)
+            os.fsync(fd)
+        sync(path.parent)
+    except BaseException as error:
+        path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise Misconfigured(f"{path} cannot be written: {error.strerror}") from error
+        raise
+
+
+def sync(folder: Path) -> None:
+    """What was made or removed in it is so after a crash of the machine too, where the file system can say that."""
+    with suppress(OSError):
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def public_key(path: Path) -> dict[str, Any]:

@@ -25,9 +25,8 @@ def second_refreshers(house: House) -> Iterator[Finding]:
         if FORMATS[format_].shared:
             continue
         for file, login in _logins(house, format_, around):
-            id_ = next((one.id for one in held.values() if fate.is_source(login, one)), "")
-            if id_:
-                says = f"{file} still holds the login of {id_}, and {FORMATS[format_].client} renews it too"
+            if (one := fate.holder(login, held.values())) is not None:
+                says = f"{file} still holds the login of {one.id}, and {FORMATS[format_].client} renews it too"
                 yield found("second-refresher", says, subject=format_)
                 break
 
@@ -40,9 +39,14 @@ def _logins(house: House, format_: str, around: Around) -> Iterator[tuple[Path, 
         return
     for file in files:
         try:
-            # The credentials' folder may be CLIProxyAPI's own: a file in clear in there has a code of its own.
-            if file.suffix == ".json" and file.parent.resolve() != house.owner.folder.resolve():
+            # A pipe would be waited for.
+            if file.suffix in {".json", places.ASIDE} and file.is_file() and not _is_ours(house, file):
                 for login in read(places.text_of(file), file.name, around, format_)[1]:
                     yield file, login
         except (OSError, Misconfigured):
             continue
+
+
+def _is_ours(house: House, file: Path) -> bool:
+    """The credentials' folder may be CLIProxyAPI's own: a file in clear in there has a code of its own."""
+    return file.suffix == ".json" and file.parent.resolve() == house.owner.folder.resolve()

@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from vaultd.errors import Misconfigured
 from vaultd.oauth.account import merged
+from vaultd.secret import Secret
 from vaultd.vault.credential import Credential, alike, file_stem, same, signed_in_again
 from vaultd.vault.owner import Owner
 from vaultd.work.importing.fields import Found
@@ -46,6 +47,8 @@ class Fate:
 
 def judge(found: Found, held: Mapping[str, Credential]) -> Fate:
     credential = found.credential
+    if (told := _by_token(found, held)) is not None:
+        return told
     known = next((one for one in held.values() if _is_his(one, credential)), None)
     if known is None:
         id_ = file_stem(credential)
@@ -53,9 +56,18 @@ def judge(found: Found, held: Mapping[str, Credential]) -> Fate:
     credential = replace(credential, account=merged(known.account, credential.account))
     if not known.account.email and not known.account.person:
         credential = replace(credential, settings=replace(credential.settings, label=known.settings.label))
-    if _is_this_one(known, credential):
+    if credential.key is not None and known.key == credential.key and same(known, credential):
         return Fate("here", known.id, credential)
     return Fate("older" if is_older(found, known) else "replace", known.id, credential)
+
+
+def _by_token(found: Found, held: Mapping[str, Credential]) -> Fate | None:
+    """Two files may hold one login and name it differently, or one of them nobody: a refresh token tells. Presented
+    twice it would end what it began. A dead login is replaced by a file of its account all the same."""
+    known = holder(found, held.values())
+    if known is None or (known.dead is not None and _is_his(known, found.credential)):
+        return None
+    return Fate("here" if _refresh(known) == _refresh(found.credential) else "older", known.id, found.credential)
 
 
 async def take_in(owner: Owner, found: Found) -> Fate:
@@ -72,10 +84,12 @@ async def take_in(owner: Owner, found: Found) -> Fate:
         return replace(fate, id=settled.id)
 
 
-def is_source(found: Found, held: Credential) -> bool:
-    """Whether the file holds the very login that is here, or the one that this was made from."""
-    mark = _mark(found.credential)
-    return bool(mark) and (_is_this_one(held, found.credential) or held.account.facts.get(IMPORTED) == mark)
+def holder(found: Found, held: Iterable[Credential]) -> Credential | None:
+    """Who is the very login that the file holds, or was made from it."""
+    refresh, mark = _refresh(found.credential), _mark(found.credential)
+    if refresh is None:
+        return None
+    return next((one for one in held if _refresh(one) == refresh or one.account.facts.get(IMPORTED) == mark), None)
 
 
 def _marked(credential: Credential) -> Credential:
@@ -85,8 +99,12 @@ def _marked(credential: Credential) -> Credential:
 
 def _mark(credential: Credential) -> str:
     """64 bits of a hash of a secret that has at least 128: nothing to guess it by."""
-    refresh = credential.tokens.refresh if credential.tokens is not None else None
+    refresh = _refresh(credential)
     return hashlib.sha256(refresh.reveal().encode()).hexdigest()[:16] if refresh is not None else ""
+
+
+def _refresh(credential: Credential) -> Secret | None:
+    return credential.tokens.refresh if credential.tokens is not None else None
 
 
 def is_older(found: Found, held: Credential) -> bool:
@@ -120,9 +138,3 @@ def _is_his(held: Credential, credential: Credential) -> bool:
     account, label = credential.account, credential.settings.label
     named = account.email or account.person or account.account
     return held.provider == credential.provider and not named and bool(label) and held.settings.label == label
-
-
-def _is_this_one(held: Credential, credential: Credential) -> bool:
-    if held.tokens is None or credential.tokens is None:
-        return held.key == credential.key and same(held, credential)
-    return held.tokens.refresh is not None and held.tokens.refresh == credential.tokens.refresh and held.dead is None

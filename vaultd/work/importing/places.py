@@ -7,6 +7,7 @@ CLAUDE_CONFIG_DIR; both 2026).
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ BUNDLE_LIMIT: Final = 768 * 1024
 _COMPANION_LIMIT: Final = 32 * 1024 * 1024
 #: More than any folder of a person's; an import of one is a single request to the daemon.
 _MOST_FILES: Final = 1000
+#: How a file is called while its login is taken over.
+ASIDE: Final = ".importing"
+_SUFFIXES: Final = frozenset({".json", ".yaml", ".yml", ASIDE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,20 @@ def default(format_: str, env: Mapping[str, str]) -> Path:
 
 
 def listed(path: Path) -> list[Path]:
-    """The files that an import of `path` reads: itself, or each credential file of the folder (none below it)."""
+    """The files that an import of `path` reads: itself, or each credential file of the folder (none below it). What an
+    import that was interrupted left aside is read too."""
     if not path.is_dir():
-        return [path]
-    files = sorted(file for file in path.iterdir() if file.suffix in {".json", ".yaml", ".yml"} and file.is_file())
+        left = sorted(path.parent.glob(f"{glob.escape(path.name)}.*{ASIDE}"))
+        return left if left and not path.exists() else [path, *left]
+    files = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES and file.is_file())
     if len(files) > _MOST_FILES:
         raise Misconfigured(f"{path}: has more than {_MOST_FILES} files: import them one by one")
     return files
+
+
+def place_of(aside: Path) -> Path:
+    """Where a file stood that was set aside: `auth.json` of `auth.json.1a2b3c4d.importing`."""
+    return aside.with_name(aside.name.removesuffix(ASIDE).rpartition(".")[0])
 
 
 def text_of(file: Path, format_: str = "") -> str:
@@ -103,6 +114,8 @@ def companions(file: Path) -> dict[str, str]:
 def _beside(folder: Path) -> Iterator[tuple[str, str]]:
     for name, member in ((claude_code.COMPANION, claude_code.COMPANION_MEMBER), (gemini_cli.COMPANION, "")):
         try:
+            if not (folder / name).is_file():  # a pipe would be waited for
+                continue
             with (folder / name).open("rb") as opened:
                 data = opened.read(_COMPANION_LIMIT + 1)
             value = json.loads(data) if len(data) <= _COMPANION_LIMIT else None
