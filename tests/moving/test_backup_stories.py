@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import base64
 import json
+import resource
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from joserfc import jwe
+from joserfc.jwk import ECKey
 from jwcrypto import jwe as jwcrypto_jwe
 from jwcrypto import jwk as jwcrypto_jwk
 from leaving import LEFT, asked, leaves
 from shell import Daemon, Person
 from test_canary import search
 
+from vaultd.cli.files import write_new
+from vaultd.config.places import find
+from vaultd.errors import Misconfigured
+from vaultd.net import local
 from vaultd.sandbox import Sandbox
+from vaultd.vault import backup as format_
 
 NODE_OPENS = """
 import {generalDecrypt, importJWK} from 'jose'
@@ -171,9 +180,6 @@ def test_foreign_jose_tools_open_every_line(
 def test_thr_38_a_backup_that_was_changed_is_not_put_back(
     harm: str, backup: Path, recovery: Path, person: Person, tmp_path: Path
 ) -> None:
-    from vaultd.errors import Misconfigured
-    from vaultd.vault.backup import open_
-
     lines = backup.read_text().splitlines()
     if harm == "other":
         other = tmp_path / "other.backup"
@@ -189,13 +195,11 @@ def test_thr_38_a_backup_that_was_changed_is_not_put_back(
         "words": ["{}", "CANARY"],
     }[harm]
     with pytest.raises(Misconfigured) as refused:
-        open_("\n".join(changed), json.loads(recovery.read_text()))
+        format_.open_("\n".join(changed), json.loads(recovery.read_text()))
     assert "CANARY" not in str(refused.value)
 
 
 def test_a_large_configuration_is_cut_and_put_together_again() -> None:
-    from vaultd.vault import backup as format_
-
     private = json.loads(jwcrypto_jwk.JWK.generate(kty="EC", crv="P-256").export())
     public = {name: value for name, value in private.items() if name != "d"}
     keys = format_.recipients([public])
@@ -205,3 +209,52 @@ def test_a_large_configuration_is_cut_and_put_together_again() -> None:
     opened = format_.open_("\n".join([*head, *lines["config"]]), private)
     assert len(lines["config"]) == 5
     assert opened.members[0].data == data
+
+
+INDEXES = ["{}", "[]", "words", "[" * 30_000, '{"v": 1, "made_at": 1e300, "members": []}', '{"v": 2, "members": 5}']
+INDEXES += [f'{{"v": 1, "made_at": 1, "members": {members}}}' for members in ("5", "[5]", '[{"name": "config"}]')]
+INDEXES += ['{"v": 1, "made_at": 1, "members": [{"name": "providers/../x", "parts": []}]}']
+INDEXES += ['{"v": 1, "made_at": 1, "members": [{"name": "config", "parts": []}, {"name": "config", "parts": []}]}']
+
+
+@pytest.mark.parametrize("index", INDEXES, ids=range(len(INDEXES)))
+def test_thr_38_a_backup_by_somebody_who_knows_the_public_key_is_refused_in_words(index: str) -> None:
+    key = ECKey.generate_key("P-256", auto_kid=True)
+    bound = {"v": 1, "backup": "0" * 16, "member": "index", "part": 0, "of": 1}
+    head: Any = {"enc": "A256GCM", "typ": "vaultd-backup+jwe", "vaultd": bound}
+    message = jwe.GeneralJSONEncryption(head, index.encode())
+    message.add_recipient({"alg": "ECDH-ES+A256KW", "kid": key.kid}, key)
+    algorithms = jwe.JWERegistry(algorithms=["ECDH-ES+A256KW", "A256GCM"], strict_check_header=False)
+    sealed = json.dumps(jwe.encrypt_json(message, None, registry=algorithms))
+    with pytest.raises(Misconfigured, match=r"index is damaged|in format 2|does not know, or one twice"):
+        format_.open_(sealed, key.as_dict(private=True))
+
+
+def test_what_cannot_be_read_of_a_backup_is_left_and_a_path_elsewhere_is_no_member(
+    person: Person, daemon: Daemon
+) -> None:
+    socket = next(local.sockets(find(person.env, None, None).admin_sockets))
+    issued = {"alias": "of-old", "value": "CANARY-client-key-of-old", "enabled": True, "created_at": 1.0}
+    members = [
+        {"name": "credential/of-tomorrow", "data": '{"generation": 1, "plain": {"v": 2}}'},
+        {"name": "client-key/of-old", "data": json.dumps(issued)},
+    ]
+    rows = local.call(socket, "restore", {"members": members})["data"]
+    assert [row["does"] for row in rows] == ["left", "new"]
+    assert "use its writer" in rows[0]["says"]
+    outside = person.config_dir.parent / "elsewhere.yaml"
+    with pytest.raises(Misconfigured, match="no member"):
+        local.call(socket, "restore", {"members": [{"name": "providers/../../elsewhere.yaml", "data": "{}"}]})
+    assert not outside.exists()
+
+
+def test_a_disk_that_is_full_leaves_no_half_file(tmp_path: Path) -> None:
+    out = tmp_path / "vaultd.backup"
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(Misconfigured, match="cannot be written"):
+            write_new(out, bytes(200))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert list(tmp_path.iterdir()) == []

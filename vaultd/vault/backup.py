@@ -18,7 +18,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 from joserfc import jwe
@@ -61,6 +61,21 @@ class Opened:
     members: tuple[Member, ...]
 
 
+class _Version(msgspec.Struct):
+    v: int
+
+
+class _Entry(msgspec.Struct):
+    name: str
+    parts: list[str]
+
+
+class _Index(msgspec.Struct):
+    #: To the end of the year 9999: what is later is no time.
+    made_at: Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)]
+    members: list[_Entry]
+
+
 def recipients(jwks: Sequence[Mapping[str, Any]]) -> list[ECKey]:
     """Public P-256 keys. Raises Misconfigured with what is wrong with one; quotes none of it."""
     if not 0 < len(jwks) <= MAX_RECIPIENTS:
@@ -70,7 +85,7 @@ def recipients(jwks: Sequence[Mapping[str, Any]]) -> list[ECKey]:
 
 def seal(member: Member, id_: str, keys: Sequence[ECKey]) -> list[str]:
     """The member's lines."""
-    if not _MEMBER.fullmatch(member.name) or not _ID.fullmatch(id_):
+    if not is_member(member.name) or not _ID.fullmatch(id_):
         raise Misconfigured(f"{member.name!r} cannot be a member of a backup")
     cuts = range(0, max(1, len(member.data)), _PART)
     return [_line(member.data[cut : cut + _PART], _header(id_, member.name, n), keys) for n, cut in enumerate(cuts)]
@@ -97,21 +112,36 @@ def open_(text: str, jwk: Mapping[str, Any]) -> Opened:
     parts += [_opened(line, key) for line in lines[1:of]]
     if [header for header, _ in parts] != [_header(id_, _INDEX, n, of=of)["vaultd"] for n in range(of)]:
         raise Misconfigured("the backup's index is damaged")
-    about = json.loads(b"".join(data for _, data in parts))
-    if about.get("v") != FORMAT:
-        raise Misconfigured(f"a backup in format {about.get('v')!r}, this vaultd knows {FORMAT}: use its writer")
-    return Opened(id_, float(about["made_at"]), tuple(_members(about["members"], lines[of:], id_, key)))
+    about = _about(b"".join(data for _, data in parts))
+    return Opened(id_, about.made_at, tuple(_members(about.members, lines[of:], id_, key)))
 
 
-def _members(listed: Any, lines: list[str], id_: str, key: ECKey) -> Iterator[Member]:
-    if [digest for entry in listed for digest in entry["parts"]] != [_hash(line) for line in lines]:
+def _about(data: bytes) -> _Index:
+    """Whoever knows the public key may have written it."""
+    try:
+        version = msgspec.json.decode(data, type=_Version).v
+        if version != FORMAT:
+            raise Misconfigured(f"a backup in format {version}, this vaultd knows {FORMAT}: use its writer")
+        about = msgspec.json.decode(data, type=_Index)
+    except (msgspec.DecodeError, RecursionError):
+        raise Misconfigured("the backup's index is damaged") from None
+    names = [entry.name for entry in about.members]
+    if len(set(names)) != len(names) or not all(is_member(name) for name in names):
+        raise Misconfigured("the backup holds a member that this program does not know, or one twice")
+    return about
+
+
+def is_member(name: str) -> bool:
+    return _MEMBER.fullmatch(name) is not None
+
+
+def _members(listed: Sequence[_Entry], lines: list[str], id_: str, key: ECKey) -> Iterator[Member]:
+    if [digest for entry in listed for digest in entry.parts] != [_hash(line) for line in lines]:
         raise Misconfigured("the backup is cut short, or lines of it were changed")
     left = iter(lines)
     for entry in listed:
-        name, data = entry["name"], b""
-        if not isinstance(name, str) or not _MEMBER.fullmatch(name):
-            raise Misconfigured("the backup holds a member that this program does not know")
-        for n in range(len(entry["parts"])):
+        name, data = entry.name, b""
+        for n in range(len(entry.parts)):
             header, part = _opened(next(left), key)
             if header != _header(id_, name, n)["vaultd"]:
                 raise Misconfigured("the backup holds a line of another one")

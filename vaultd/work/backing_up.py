@@ -7,7 +7,6 @@ only of this machine stays: leases, ledger, journal, usage, logs. A login comes 
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from vaultd.vault.backup import Member
 from vaultd.vault.clients import ClientKeys
 from vaultd.vault.credential import Credential
 from vaultd.vault.owner import Owner
+from vaultd.work.config_file import ConfigFile
 
 #: A renewal takes 30 s and as much again; then the token it had goes along, which a vendor may still take.
 _WAIT: Final = 60.0
@@ -89,12 +89,15 @@ def _text(path: Path) -> bytes:
 async def text_back(name: str, data: str, places: Places, *, act: bool) -> Row:
     """A file of the configuration comes where none is; one that is there stays."""
     path = _place_of(name, places)
-    if name == "config":
-        parse(data, "the backup's configuration", [])
     try:
-        there = path.read_bytes() if path.exists() else None
+        file = ConfigFile(path)
+        there = file.read()
+        if there is None and name == "config":
+            parse(data, "the backup's configuration", [])
         if there is None and act:
-            _write_new(path, data.encode())
+            async with file.held():
+                if not file.replace(data.encode(), None):
+                    there = file.read()
     except OSError as error:
         raise Misconfigured(f"{path}: {error.strerror}") from error
     if there is None:
@@ -113,14 +116,6 @@ def _place_of(name: str, places: Places) -> Path:
     if kind == "providers" and file.endswith(".yaml"):
         return places.providers_dir / file
     raise Misconfigured(f"{name}: the configuration here has no place for it")
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 async def key_back(name: str, data: str, clients: ClientKeys, *, act: bool) -> Row:
