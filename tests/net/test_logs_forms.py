@@ -136,3 +136,19 @@ def test_what_is_kept_in_memory_reads_as_the_log_does() -> None:
     assert said.line("text") == Line().format(record("renewed", credential="codex a", expires_in=5))
     logged = json.loads(JsonLine().format(record("renewed", credential="codex a", expires_in=5)))
     assert json.loads(said.line("json")) == {name: value for name, value in logged.items() if name != "logger"}
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_thr_28_a_line_that_cannot_be_made_says_so_in_one_line_and_nothing_of_what_it_was_made_of(form: str) -> None:
+    """Python's logging would print a traceback and the arguments instead."""
+    speaking = f"""
+import logging
+from vaultd.net import logs
+logs.set_up(logs.Gathered(), debug=False, form={form!r})
+logging.getLogger("somebody.elses").warning("%d tokens", "CANARY")
+"""
+    done = subprocess.run([sys.executable, "-c", speaking], capture_output=True, text=True, check=True)
+    (line,) = done.stderr.splitlines()
+    assert "warning" in line
+    assert "a line that cannot be shown" in line
+    assert "CANARY" not in line

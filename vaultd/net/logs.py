@@ -239,7 +239,7 @@ class Gathered(logging.StreamHandler[TextIO]):
     def flush(self) -> None:
         with self.lock or nullcontext():
             records, self._records, self._waiting = self._records, [], None
-            lines = [line for record in records if (line := self._line(record))]
+            lines = [self._line(record) for record in records]
             # A full disk, a reader that is gone: nothing that a log tells of may fail because nobody hears. A commit
             # that a full disk refuses says so, and what it could not save is kept by the line after that.
             with suppress(OSError, ValueError):
@@ -250,9 +250,10 @@ class Gathered(logging.StreamHandler[TextIO]):
     def _line(self, record: logging.LogRecord) -> str:
         try:
             return self.format(record) + "\n"
-        except Exception:  # noqa: BLE001 - what logging itself does: a bad line must not end the work it tells of
-            self.handleError(record)
-            return ""
+        except Exception:  # noqa: BLE001 - as logging itself: a bad line must not end the work it tells of
+            # Which would show on stderr, in many lines, what the line was made of: a key, perhaps (THR-28).
+            facts = {name: record.__dict__[name] for name in ("name", "levelno", "levelname", "created")}
+            return self.format(logging.makeLogRecord(facts | {"msg": "a line that cannot be shown"})) + "\n"
 
     def close(self) -> None:
         self.flush()
