@@ -88,7 +88,7 @@ def knock(path: Path, seconds: float = _ABOUT_SECONDS) -> dict[str, Any] | Silen
         connection.connect()
     except PermissionError:
         return "forbidden"
-    except TimeoutError:  # its backlog is full
+    except (TimeoutError, BlockingIOError):  # its backlog is full: on Linux EAGAIN, at once (connect(2))
         return "silent"
     except OSError:
         return "nobody"
