@@ -47,10 +47,12 @@ licenses: build/locked/.done ## write docs/licenses.md
 advisories: $(VENV)/.dev ## has a locked package a known hole? Says so where no source of advisories can be reached
 	$(BIN)/python release/advisories.py
 
-installs: wheel ## the wheel installed by pipx and by uv tool in clean homes, and the demo run by each
-	rm -rf build/installs && mkdir -p build/installs/pipx build/installs/uv
+installs: wheel ## the wheel by pipx, by uv tool and with the oldest packages it allows; the demo run by each
+	rm -rf build/installs && mkdir -p build/installs/pipx build/installs/uv build/installs/oldest
 	$(BIN)/python -m venv build/installs/tool && build/installs/tool/bin/pip install --quiet pipx
 	HOME=$(CURDIR)/build/installs/pipx build/installs/tool/bin/pipx install --quiet dist/*.whl
 	HOME=$(CURDIR)/build/installs/uv UV_TOOL_BIN_DIR=$(CURDIR)/build/installs/uv/.local/bin $(BIN)/uv tool install --quiet dist/*.whl
-	for by in pipx uv; do env -i HOME=$(CURDIR)/build/installs/$$by XDG_RUNTIME_DIR=$(CURDIR)/build/installs/$$by PATH=/usr/bin:/bin \
+	$(BIN)/uv venv --quiet --python $(PYTHON) build/installs/oldest/.local
+	$(BIN)/uv pip install --quiet --python build/installs/oldest/.local --resolution lowest-direct dist/*.whl
+	for by in pipx uv oldest; do env -i HOME=$(CURDIR)/build/installs/$$by XDG_RUNTIME_DIR=$(CURDIR)/build/installs/$$by PATH=/usr/bin:/bin \
 		build/installs/$$by/.local/bin/vaultd demo --once || exit 1; done
