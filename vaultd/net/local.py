@@ -40,8 +40,12 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        with reachable(self._path) as address:
-            self.sock.connect(address)
+        try:
+            with reachable(self._path) as address:
+                self.sock.connect(address)
+        except OSError:
+            self.sock.close()
+            raise
 
 
 @contextlib.contextmanager
