@@ -12,9 +12,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from joserfc.jwk import ECKey
 from managed import BASE, CLIENT_KEY, Managed, managed
 
 from vaultd.cli.main import run
+from vaultd.errors import Misconfigured
 from vaultd.house import House
 from vaultd.net.local import call
 from vaultd.server import admin
@@ -97,6 +99,23 @@ async def test_the_admin_socket_says_whose_command_it_was(page: Managed) -> None
     ]
     assert made["data"]["id"] in shown["data"][0]["what"]
     assert verified["sound"]
+
+
+async def test_thr_39_what_leaves_sealed_says_to_whose_key_and_how_many_they_were(page: Managed) -> None:
+    """Whoever reaches the admin socket may bring a key of his own."""
+    theirs = ECKey.generate_key("P-256", private=False)
+    many = [f"codex-ann-{number}@example.com" for number in range(40)]
+    async with admin.listening(page.house) as path:
+        sealed = {"recipient": theirs.as_dict(private=False)}
+        await asyncio.to_thread(call, path, "backup", {"id": "0123456789abcdef", **sealed})
+        with pytest.raises(Misconfigured):
+            await asyncio.to_thread(call, path, "credentials.export", {"ids": many, **sealed})
+    rows = [row[1:] for row in await outcomes(page)]
+    assert ("backup", f"sealed to {theirs.thumbprint()}, 0123456789abcdef", "done") in rows
+    ((_, what, _),) = [row for row in rows if row[0] == "credentials.export" and row[2] == "asked"]
+    assert what.startswith(", ".join(many[:15]))
+    told = what.count("@")
+    assert what.endswith(f", and {40 - told} more"), "none is left out without a word"
 
 
 async def test_thr_39_what_cannot_be_told_is_not_done_and_relaying_goes_on(page: Managed) -> None:

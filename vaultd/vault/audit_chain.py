@@ -34,10 +34,10 @@ _OF_HEAD: Final = b"vaultd audit head"
 _OF_VALUES: Final = b"vaultd audit value"
 
 #: Most of a text in a line: a name is shorter, and a line stays below `LONGEST` however it is escaped.
-_TEXT: Final = 500
+TEXT: Final = 500
 _NAME: Final = 200
 #: Two texts and two names of characters that are written `\ud83d\ude00`, and what else a line has.
-LONGEST: Final = 12 * (_TEXT + 3 * _NAME) + 400
+LONGEST: Final = 12 * (TEXT + 3 * _NAME) + 400
 #: Findings that are told one by one: a file of somebody else's has one for each line, which says no more.
 _FINDINGS: Final = 50
 
@@ -136,7 +136,7 @@ class Keys:
     def write(self, line: Line) -> tuple[bytes, Line]:
         """The line's bytes, and the line with its MAC. Plain ASCII: `cat` is safe (THR-29)."""
         cut = msgspec.structs.replace(
-            line, who=line.who[:_NAME], action=line.action[:_NAME], status=line.status[:_NAME], what=line.what[:_TEXT]
+            line, who=line.who[:_NAME], action=line.action[:_NAME], status=line.status[:_NAME], what=line.what[:TEXT]
         )
         facts = {name: value for name, value in msgspec.structs.asdict(cut).items() if name in _ALWAYS or value}
         # Half of a character, which JSON could say and no reader takes, is a question mark.

@@ -6,10 +6,11 @@ raises `vaultd.errors`, whose class decides the exit code. No HTTP and no termin
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from vaultd.house import House
+from vaultd.vault.audit_chain import TEXT
 from vaultd.verbs import audit, backup, credentials, doctor, explain, keys, logs, models, moving, status, token
 
 Verb = Callable[[House, Mapping[str, Any]], Awaitable[Any]]
@@ -79,6 +80,8 @@ AUDITED: Final[frozenset[str]] = frozenset(
 
 #: Arguments that name a thing. Others may be keys, files' contents, or nothing that anybody looks for.
 _NAMES: Final = ("id", "credential", "provider", "alias", "label", "model", "format", "cli")
+#: `, and 12345 more`.
+_BESIDES: Final = 20
 #: Of a client key these verbs get id or alias by this name, `credentials.add` a secret.
 _BY_KEY: Final = frozenset({"keys.get", "keys.enable", "keys.disable", "keys.delete"})
 
@@ -88,19 +91,41 @@ async def run(house: House, name: str, args: Mapping[str, Any], who: str) -> Any
     verb = VERBS[name]
     if name not in AUDITED:
         return await verb(house, args)
-    async with house.audit.action(who, name, _named(house, name, args)) as told:
+    names = _named(house, name, args)
+    async with house.audit.action(who, name, _listed(names)) as told:
         answer = await verb(house, args)
-        told.what = ", ".join(dict.fromkeys(filter(None, (told.what, *_made(answer)))))
+        told.what = _listed([*_read_by(answer), *names, *_made(answer)])
         return answer
 
 
-def _named(house: House, name: str, args: Mapping[str, Any]) -> str:
+def _named(house: House, name: str, args: Mapping[str, Any]) -> list[str]:
     found = [value for key in _NAMES if isinstance(value := args.get(key), str) and value]
     key = args.get("key" if name in _BY_KEY else "client_key")
     if isinstance(key, str):
         known = any(key in {one.id, one.alias} for one in house.clients.list())
         found.append(key if known else house.audit.mark(key))  # the whole key, typed for its name
-    return ", ".join(found)
+    ids = args.get("ids")
+    return [*found, *(id_ for id_ in ids if isinstance(id_, str))] if isinstance(ids, list) else found
+
+
+def _listed(names: Iterable[str]) -> str:
+    """As many as a line of the audit log has room for, and how many there are besides."""
+    known = list(dict.fromkeys(filter(None, names)))
+    told = known[:1]  # of any length: it is cut there
+    for name in known[1:]:
+        if sum(len(one) + 2 for one in (*told, name)) > TEXT - _BESIDES:
+            return ", ".join([*told, f"and {len(known) - len(told)} more"])
+        told.append(name)
+    return ", ".join(told)
+
+
+def _read_by(answer: Any) -> Iterator[str]:
+    """The thumbprints of the keys that what is handed out was sealed to."""
+    given = [answer.get("recipient"), *(answer.get("recipients") or ())] if isinstance(answer, dict) else []
+    for one in given:
+        name = one.get("kid") if isinstance(one, dict) else one
+        if isinstance(name, str):
+            yield f"sealed to {name}"
 
 
 def _made(answer: Any) -> Iterator[str]:
