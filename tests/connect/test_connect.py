@@ -120,6 +120,23 @@ def test_what_lies_beside_our_lines_is_shown_without_keys(owner: Owner) -> None:
     assert "CANARY" not in shown and "token --client-key claude-code" in shown
 
 
+def test_what_would_count_for_more_is_taken_out_and_comes_back(owner: Owner) -> None:
+    """As the installed clients rank them: another vendor's switch before the address, a variable before the setting."""
+    rivals = {"CLAUDE_CODE_USE_BEDROCK": "1", "ANTHROPIC_MODEL": "old", "ANTHROPIC_SMALL_FAST_MODEL": "old"}
+    claude = owner.has(".claude/settings.json", json.dumps({"env": {"FOO": "bar", **rivals}}).encode())
+    gemini = owner.has(".gemini/.env", b"GEMINI_MODEL=old\nFOO=bar\n")
+    before = owner.tree()
+    owner.connects("claude-code")
+    assert said_in(claude)["env"].keys() >= rivals.keys() - {"CLAUDE_CODE_USE_BEDROCK"}  # type: ignore[attr-defined]
+    owner.connects("claude-code", "--models", "gpt-5.5,haiku=gpt-5.5")
+    owner.connects("gemini-cli", "--models", "gpt-5.5")
+    assert rivals.keys().isdisjoint(said_in(claude)["env"])  # type: ignore[call-overload]
+    assert "GEMINI_MODEL" not in gemini.read_text() and "FOO=bar" in gemini.read_text()
+    owner.connects("claude-code", "--undo")
+    owner.connects("gemini-cli", "--undo")
+    assert owner.tree() == before
+
+
 def test_files_in_another_folder_are_not_taken_for_those_of_the_first(owner: Owner) -> None:
     one, two = (owner.has(f"{name}/settings.json", b'{"of": "%s"}' % name.encode()) for name in ("one", "two"))
     before = owner.tree()

@@ -61,13 +61,26 @@ class Client:
     note: str = ""
 
 
+#: Each counts for more than the helper, or leads to another vendor than the address.
+_CLAUDE_CODE_RIVALS: Final = (
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_API_KEY",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_VERTEX",
+    "CLAUDE_CODE_USE_FOUNDRY",
+    "CLAUDE_CODE_USE_MANTLE",
+    "CLAUDE_CODE_USE_ANTHROPIC_AWS",
+    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD",
+)
+
+
 def _claude_code(wish: Wish) -> tuple[Target, ...]:
     slots = {slot: ("env", f"ANTHROPIC_DEFAULT_{slot.upper()}_MODEL") for slot in wish.models if slot}
     edits = [
         Edit(("env", "ANTHROPIC_BASE_URL"), wish.url),
-        # Either of these counts for more than the helper.
-        Edit(("env", "ANTHROPIC_AUTH_TOKEN"), NOTHING),
-        Edit(("env", "ANTHROPIC_API_KEY"), NOTHING),
+        *(Edit(("env", name), NOTHING) for name in _CLAUDE_CODE_RIVALS),
+        *(Edit(("env", "ANTHROPIC_MODEL"), NOTHING) for _ in range("" in wish.models)),
+        *(Edit(("env", "ANTHROPIC_SMALL_FAST_MODEL"), NOTHING) for _ in range("haiku" in wish.models)),
         *(Edit(path, wish.models[slot]) for slot, path in slots.items()),
         *(Edit(("model",), wish.models[""]) for _ in range("" in wish.models)),
         Edit(("apiKeyHelper",), shlex.join(wish.helper)),
@@ -106,6 +119,8 @@ def _gemini_cli(wish: Wish) -> tuple[Target, ...]:
             _variable("GOOGLE_GEMINI_BASE_URL", wish.url),
             _variable("GEMINI_API_KEY", wish.key, secret=True),
         ]
+    # The file's own model counts for more than that of the settings.
+    variables += [Edit(("GEMINI_MODEL",), NOTHING) for _ in range("" in wish.models)]
     settings = [
         Edit(("security", "auth", "selectedType"), kind),
         *(Edit(("model", "name"), wish.models[""]) for _ in range("" in wish.models)),
@@ -182,7 +197,7 @@ CLIENTS: Final[Mapping[str, Client]] = {
         "Claude Code",
         _claude_code,
         ("", "opus", "sonnet", "haiku", "fable"),
-        rivals=("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_MODEL"),
+        rivals=("ANTHROPIC_BASE_URL", "ANTHROPIC_MODEL", *_CLAUDE_CODE_RIVALS),
     ),
     "codex": Client("Codex", _codex, ("",)),
     "gemini-cli": Client(
