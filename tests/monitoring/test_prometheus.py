@@ -119,6 +119,8 @@ def test_the_variables_of_the_dashboard_find_the_daemon(prometheus: Prometheus) 
         assert prometheus.query(f"group by ({name}) (vaultd_build_info)")
     kinds = {one["name"]: one["type"] for one in DASHBOARD["templating"]["list"]}
     assert kinds == {"datasource": "datasource", "job": "query", "instance": "query"}
+    # "All" is what the variables found: as `.+` it would be every process that this Prometheus knows of.
+    assert not any("allValue" in one for one in DASHBOARD["templating"]["list"])
     sources = {json.dumps(part["datasource"]) for panel in PANELS for part in (panel, *panel["targets"])}
     assert sources == {'{"type": "prometheus", "uid": "${datasource}"}'}, "a reader's own data source, everywhere"
 
