@@ -18,8 +18,12 @@ from shell import Daemon, Person
 from vendors import vendors
 from working import KEYED, Working, configuration, signed_in
 
+from vaultd.config.model import Tracing
+from vaultd.effects import Reply, Send
+from vaultd.net.clock import SystemClock
 from vaultd.work.metrics import hashed
-from vaultd.work.traces import model_of
+from vaultd.work.story import Story
+from vaultd.work.traces import Ended, Traces, model_of
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAID = [{"role": "user", "content": "CANARY-prompt: say hello"}]
@@ -182,6 +186,25 @@ def test_a_collector_that_is_down_costs_nothing_and_hears_it_later(traced: Worki
     traced.daemon.says("the collector of traces does not take them")
     assert "vaultd_traces_dropped_total 1.0" in traced.daemon.asked("/metrics")[1]
     collector.status = 200
+
+
+async def test_what_is_not_sampled_is_not_sent_and_says_nothing_of_the_collector(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    heard: list[int] = []
+
+    async def send(effect: Send, *, proxy: str | None = None) -> Reply:
+        del effect, proxy
+        heard.append(len(caplog.messages))
+        return Reply(400 if len(heard) == 1 else 200, {}, b"")
+
+    traces = Traces(Tracing(otlp_url="http://127.0.0.1:4318"), send, SystemClock(), lambda _count: None)
+    caplog.set_level("INFO", "vaultd.traces")
+    for parent in ("", f"00-{TRACE}-{CALLER}-00", ""):
+        traces.request(Ended(Story(endpoint="POST /v1/messages", status=200, ended=1.0), parent, {}, ""))
+        await traces.close()
+    assert heard == [0, 1]
+    assert [words.rpartition("them")[2] for words in caplog.messages] == ["", " again"]
 
 
 def test_thr_31_no_span_holds_a_prompt_a_key_or_an_address(traced: Working, collector: Collector) -> None:

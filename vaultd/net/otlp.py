@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import socket
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -57,7 +58,7 @@ def require() -> None:
 
 
 class Encoder:
-    """Used by one thread at a time."""
+    """For any thread: one that was left alone with a batch at the end may still be at it when the last is encoded."""
 
     def __init__(self) -> None:
         from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans  # noqa: PLC0415 - an extra
@@ -77,9 +78,14 @@ class Encoder:
         provider.add_span_processor(Gather())
         self._tracer = provider.get_tracer("vaultd", __version__)
         self._gathered, self._encode = gathered, encode_spans
+        self._alone = threading.Lock()
 
     def encode(self, trees: Sequence[Tree]) -> bytes:
         """The body of one request to a collector; b"" where none of them is sampled."""
+        with self._alone:
+            return self._encoded(trees)
+
+    def _encoded(self, trees: Sequence[Tree]) -> bytes:
         from opentelemetry.context import Context  # noqa: PLC0415
         from opentelemetry.trace import set_span_in_context  # noqa: PLC0415
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415

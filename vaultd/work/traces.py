@@ -130,7 +130,7 @@ class Traces:
         batch = list(islice(self._waiting, _AT_ONCE))
         body = await asyncio.to_thread(lambda: self._encoder.encode([_tree(one) for one in batch]))
         reason, later = "", False
-        if body:
+        if body:  # else none is sampled, and the collector was not asked
             try:
                 # As for alerts: a proxy is the way out, and would look for what is near us elsewhere.
                 proxy = "" if is_near(self._url) else None
@@ -140,7 +140,7 @@ class Traces:
             else:
                 reason = "" if 200 <= reply.status < 300 else f"it answered {reply.status}"
                 later = reply.status in _LATER
-        self._note(reason)
+            self._note(reason)
         if later:
             return False
         for _ in batch:
