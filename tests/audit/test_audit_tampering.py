@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from pathlib import Path
 
@@ -224,6 +225,15 @@ def test_a_log_that_is_turned_over_is_one_chain_and_the_oldest_file_goes(tmp_pat
     assert report.first > 1
     random.Random(7).choice(files[1:]).unlink()
     assert "missing before this one" in problems(own.verified())
+
+
+@pytest.mark.parametrize(("name", "kind"), [("audit.log", "link"), ("audit.log", "pipe"), ("audit.log.3", "folder")])
+def test_thr_39_what_is_no_file_is_called_by_its_name_and_never_waited_for(own: Vault, name: str, kind: str) -> None:
+    path = own.state / name
+    path.unlink(missing_ok=True)
+    {"link": lambda: path.symlink_to("/dev/zero"), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}[kind]()
+    with pytest.raises(OSError, match=f"{name} is (a link: put|no regular file: move)"):
+        own.verified()
 
 
 def test_thr_39_nobody_makes_the_log_forget_by_the_names_of_files(tmp_path: Path) -> None:

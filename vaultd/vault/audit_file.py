@@ -14,6 +14,7 @@ Everything in here blocks, and writing wants the lock (`audit.Audit`).
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -305,10 +306,16 @@ class AuditFile:
 
     def _open(self, flags: int, path: Path | None = None) -> int:
         """No link, and no pipe, on which a reader or writer would wait."""
-        fd = os.open(path or self.path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        path = path or self.path
+        try:
+            fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise OSError(0, f"{path.name} is a link: put the file itself there") from error
+            raise
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
-            raise OSError(0, "not a regular file")
+            raise OSError(0, f"{path.name} is no regular file: move it away")
         return fd
 
 
