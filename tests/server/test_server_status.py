@@ -7,6 +7,7 @@ import gc
 from dataclasses import replace
 from itertools import count
 
+from aiohttp import ClientSession, web
 from serving import MODELS, Serve
 
 from vaultd.net.local import ready
@@ -14,6 +15,7 @@ from vaultd.oauth.tokens import Account, Tokens
 from vaultd.pool.state import Outcome
 from vaultd.secret import Secret
 from vaultd.server import admin
+from vaultd.server.guard import client_key_or_loopback, guarded
 from vaultd.vault.credential import Credential, DeadLogin
 from vaultd.work.metrics import Metrics, Seen
 from vaultd.work.plan import plan
@@ -88,6 +90,26 @@ async def test_the_numbers_hold_no_address_of_a_person(serve: Serve) -> None:
     assert "vaultd_active_requests 1.0" in text
     assert "ada" not in text
     assert "CANARY" not in text
+
+
+async def test_a_fault_of_ours_is_counted_as_one_and_not_as_a_client_that_hung_up(serve: Serve) -> None:
+    here = await serve(MODELS)
+
+    async def faulty(_request: web.Request) -> web.StreamResponse:
+        raise LookupError
+
+    app = web.Application()
+    app.router.add_get("/", guarded(here.house, "openai-chat", client_key_or_loopback, faulty))
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with ClientSession() as session, session.get(f"http://127.0.0.1:{runner.addresses[0][1]}/") as answer:
+            assert answer.status == 500
+    finally:
+        await runner.cleanup()
+    assert here.house.metrics.lane("relay", "openai-chat").answered == {("", 500): 1}
+    assert here.house.metrics.in_work == 0
 
 
 async def test_two_houses_count_apart(serve: Serve) -> None:

@@ -79,6 +79,11 @@ def guarded(
             response = await answered(request, fmt)
             status = response.status
             return response
+        except ConnectionError:
+            raise  # in the middle of a write: the client is gone
+        except Exception:
+            status = 500  # a fault of ours, as aiohttp answers it
+            raise
         finally:
             if deadline is not None:
                 deadline.cancel()
