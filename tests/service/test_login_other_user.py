@@ -12,7 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from manager import Manager
+from service_manager import Manager
 from ports import own_callbacks
 from vendors import vendors
 

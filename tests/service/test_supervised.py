@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from manager import LONGEST, Manager, answer, knocks
+from service_manager import LONGEST, Manager, answer, knocks
 
 from vaultd.net import supervisor
 
