@@ -327,14 +327,19 @@ async def build(
     ask: Ask | None = None,
     clock: Clock | None = None,
     callback_bind: str = "",
+    make: bool = True,
+    rehearsed_in: Path | None = None,
 ) -> House:
     """`ask` gets the vault's passphrase from a person, where it has one. `clock`: another than this machine's.
-    `callback_bind`: where sign-ins wait for the browser, in place of loopback. Raises Misconfigured."""
+    `callback_bind`: where sign-ins wait for the browser, in place of loopback. `make`: whether a vault is made where
+    none is. `rehearsed_in`: a folder for one that is thrown away. Raises Misconfigured."""
     await seed(env, config_option)
     loaded = _read(env, config_option)
     places, config = loaded.places, loaded.config
+    if rehearsed_in is not None:
+        places = places.rehearsed(rehearsed_in)
     catalog = load(shipped_folder(), places.providers_dir, config, loaded.source)
-    keyring = keyrings.unlock(places.auth_dir, env, None, places.key_file, ask=ask)
+    keyring = keyrings.unlock(places.auth_dir, env, None, places.key_file, ask=ask, make=make)
     owner = Owner(keyring.credentials, keyring, state_dir=places.state_dir, emergency=places.emergency)
     await owner.load()
     clients = ClientKeys(keyring)

@@ -186,10 +186,10 @@ def test_the_command_line_proves_the_log_without_a_daemon_and_says_where_it_is_n
     assert person.types("vault", "rotate")[0] == 0
     assert person.types("audit", "verify")[:2] == (0, f"{person.log}: whole, lines 1 to 4\n")
     rows = person.asks("audit", "show")["data"]
-    assert [(row["action"], row["outcome"]) for row in rows] == [("keys.create", "done"), ("vault rotate", "done")]
+    assert [(row["action"], row["outcome"]) for row in rows] == [("keys.create", "done"), ("vault.rotate", "done")]
     assert {row["who"] for row in rows} == {f"command line uid {os.getuid()}"}
     data = person.log.read_bytes()
-    person.log.write_bytes(data.replace(b"vault rotate", b"vault status", 1))
+    person.log.write_bytes(data.replace(b"vault.rotate", b"vault.status", 1))
     code, out, _ = person.types("audit", "verify")
     assert code == 1
     assert "audit.log:3: altered, or never written by this vault" in out

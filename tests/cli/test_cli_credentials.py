@@ -23,7 +23,7 @@ CLAUDE = {
 @pytest.fixture
 def dropped(person: Person, planted: Callable[[Path], Path]) -> Path:
     """A file of CLIProxyAPI, copied into the credential folder."""
-    person.types("status")
+    person.types("keys", "create", "phone")
     file = planted(person.auth_dir / "claude-ann@example.com.json")
     file.write_text(json.dumps(CLAUDE))
     file.chmod(0o600)
@@ -94,6 +94,7 @@ def test_a_shortened_id_is_not_taken_but_answered(person: Person) -> None:
 def test_a_key_of_the_config_is_shown_and_changed_there(person: Person, planted: Callable[[Path], Path]) -> None:
     person.configures("gemini-api-key:\n  - api-key: CANARY-from-config\n")
     planted(person.config)
+    person.types("keys", "create", "phone")
     row = person.types("credentials", "list", "--json").json["data"][0]
     assert row["source"] == "config"
     done = person.types("credentials", "disable", row["id"])

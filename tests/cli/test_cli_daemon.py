@@ -68,7 +68,7 @@ def test_status_and_doctor_are_answered_by_the_daemon(person: Person, serves: Se
 
 
 def test_a_refusal_through_the_socket_has_the_same_words_and_code(person: Person, serves: Serves) -> None:
-    person.types("credentials", "list")
+    person.types("keys", "create", "phone")
     alone = person.types("credentials", "show", "nobody")
     serves(person)
     asked = person.types("credentials", "show", "nobody")
@@ -197,6 +197,7 @@ def test_a_config_named_means_the_daemon_of_its_folder_alone(person: Person, ser
     serves(person)
     other = tmp_path / "other.yaml"
     other.write_text(f"auth-dir: {tmp_path / 'other'}\n")
+    assert person.types("keys", "create", "phone", "--config", str(other)).code == 0
     assert person.types("status", "--config", str(other), "--json").json["daemon"] is None
     person.configures("debug: false\n")
     assert person.types("status", "--config", str(person.config), "--json").json["daemon"] is not None

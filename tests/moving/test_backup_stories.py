@@ -41,6 +41,7 @@ for (const line of readFileSync(process.argv[3], 'utf8').trim().split('\\n')) {
 def recovery(tmp_path_factory: pytest.TempPathFactory, person: Person) -> Path:
     """The private half, on another medium."""
     key = tmp_path_factory.mktemp("usb") / "recovery.jwk"
+    assert person.types("keys", "create", "first").code == 0
     assert person.types("vault", "recovery", "add", "--out", str(key)).code == 0
     return key
 

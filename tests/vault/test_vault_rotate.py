@@ -137,7 +137,7 @@ def test_p4_rekey_to_a_passphrase_is_interruptible_at_every_fourth_step(machine:
 
 def test_p5_adding_a_recovery_key_is_interruptible_at_every_step(machine: Machine, tmp_path: Path) -> None:
     def add(m: Machine) -> None:
-        asyncio.run(recovery.add(m.keyring(), lambda jwk: None))
+        asyncio.run(recovery.add(m.keyring(), recovery.pair().public))
 
     assert kill_at_every_step(machine, tmp_path, add) > 40
 
@@ -216,7 +216,7 @@ def test_p4_after_a_rekey_the_old_root_key_opens_nothing(machine: Machine) -> No
         Keyring(machine.folder, old)
 
 
-def test_p4_a_root_key_from_outside_is_changed_in_two_steps(machine: Machine, tmp_path: Path) -> None:
+def test_p4_a_root_key_from_outside_is_changed_in_two_steps(machine: Machine) -> None:
     env = {"VAULTD_ROOT_KEY": machine.key_file.read_text()}
     machine.key_file.unlink()
 
@@ -225,12 +225,13 @@ def test_p4_a_root_key_from_outside_is_changed_in_two_steps(machine: Machine, tm
 
     with pytest.raises(Misconfigured, match="--to"):
         rekey.to_key_file(unlock(), machine.key_file)
-    todo = rekey.to_key_file(unlock(), machine.key_file, tmp_path / "config2" / "new.key").todo
+    new = rootkey.written(rootkey.generate())
+    todo = rekey.admit(unlock(), new, "new.key").todo
     assert "--finish" in todo
     with pytest.raises(Misconfigured, match="still gives the old root key"):
         rekey.finish(unlock())
     asyncio.run(rotate.rotate(unlock()))
-    old, env["VAULTD_ROOT_KEY"] = env["VAULTD_ROOT_KEY"], (tmp_path / "config2" / "new.key").read_text()
+    old, env["VAULTD_ROOT_KEY"] = env["VAULTD_ROOT_KEY"], new.decode()
     rekey.finish(unlock())
     unlock()
     env["VAULTD_ROOT_KEY"] = old
@@ -251,10 +252,10 @@ def test_p4_a_passphrase_is_asked_for_only_where_the_keyring_says_so(machine: Ma
 
 
 def test_p3_a_recovery_key_opens_every_file_also_those_sealed_before_it(machine: Machine) -> None:
-    delivered: list[bytes] = []
-    kid, outcome = asyncio.run(recovery.add(machine.keyring(), delivered.append))
+    made = recovery.pair()
+    kid, outcome = asyncio.run(recovery.add(machine.keyring(), made.public))
     assert outcome.changed == CREDENTIALS + 1
-    private = json.loads(delivered[0])
+    private = json.loads(made.private)
     assert private["kid"] == kid == ECKey.import_key(private).thumbprint()
     keyring = machine.check()
     files = [*machine.sealed(), keyring.files.read("keyring.jwe.json")[0]]

@@ -7,7 +7,9 @@ done here, and no verb is known by name.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,8 @@ class Call:
     env: Mapping[str, str]
     serve: Serve
     config: str | None = None
+    #: As it was typed, for the command that is proposed instead.
+    words: Sequence[str] = ()
     #: Where sign-ins wait for the browser, in place of loopback.
     callback_bind: str = ""
 
@@ -42,12 +46,21 @@ def call_of(ctx: click.Context) -> Call:
 
 
 def ask(ctx: click.Context, name: str, args: Mapping[str, Any] | None = None) -> Any:
-    """The answer of the verb `name`: JSON-able. Raises what the verb raised."""
+    """The answer of the verb `name`: JSON-able. Raises what the verb raised; where no daemon answers, also what
+    `whose.place` raises."""
     call = call_of(ctx)
-    socket = daemon(call)
+    found = look_for_daemon(call)
+    socket = found.socket or _without_a_daemon(call, found, name)
     if socket is not None:
         return local.call(socket, name, args or {})
     return asyncio.run(_on_the_folder(call, name, args or {}))
+
+
+def _without_a_daemon(call: Call, found: Looked, name: str) -> Path | None:
+    from vaultd.cli import whose  # noqa: PLC0415 - start-up time
+    from vaultd.verbs import PLANTS  # noqa: PLC0415
+
+    return whose.place(call, found, plants=name in PLANTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +106,33 @@ def _means(call: Call, about: Mapping[str, Any], config_file: str) -> bool:
 async def _on_the_folder(call: Call, name: str, args: Mapping[str, Any]) -> Any:
     from vaultd.house import build  # noqa: PLC0415 - start-up time
     from vaultd.vault.audit import command_line  # noqa: PLC0415
-    from vaultd.verbs import run  # noqa: PLC0415
+    from vaultd.verbs import PLANTS, run  # noqa: PLC0415
 
-    house = await build(call.env, call.config, for_daemon=False, ask=terminal.passphrase_asker())
-    for line in house.keyring.news:
-        terminal.chat(line)
-    try:
-        return await run(house, name, args, command_line())
-    finally:
-        await house.close()
+    with _rehearsal(call, name) as rehearsed_in:
+        house = await build(
+            call.env,
+            call.config,
+            for_daemon=False,
+            ask=terminal.passphrase_asker(),
+            make=name in PLANTS or rehearsed_in is not None,
+            rehearsed_in=rehearsed_in,
+        )
+        for line in house.keyring.news if rehearsed_in is None else ():
+            terminal.chat(line)
+        try:
+            return await run(house, name, args, command_line())
+        finally:
+            await house.close()
+
+
+@contextmanager
+def _rehearsal(call: Call, name: str) -> Iterator[Path | None]:
+    """A folder for the vault that a dry run has where there is none: nothing is left behind by having asked."""
+    from vaultd.cli.whose import has_vault  # noqa: PLC0415 - start-up time
+    from vaultd.verbs import REHEARSALS  # noqa: PLC0415
+
+    if name not in REHEARSALS or has_vault(call):
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="vaultd-") as folder:
+        yield Path(folder)

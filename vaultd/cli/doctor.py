@@ -42,7 +42,7 @@ def _asked(ctx: click.Context) -> list[dict[str, str]]:
     except Misconfigured as error:
         return [row(at_start(error))]
     except (TimedOut, TryLater, OSError) as error:
-        if daemon(call_of(ctx)) is not None:
+        if daemon(call_of(ctx)) is not None or _silent(call_of(ctx)):
             return [row(found("daemon-silent", str(error)))]
         reason = error.strerror if isinstance(error, OSError) else None
         return [row(found("folder-unwritable", reason or str(error)))]

@@ -19,8 +19,8 @@ from typing import Any, Final
 
 import click
 
-from vaultd.cli import terminal
-from vaultd.cli.ask import Call, call_of, daemon
+from vaultd.cli import terminal, whose
+from vaultd.cli.ask import Call, Looked, call_of, look_for_daemon
 from vaultd.errors import Misconfigured, TryLater
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
@@ -41,15 +41,15 @@ _UNITS: Final = ("--unit=vaultd.service", "--user-unit=vaultd.service")
 def logs(ctx: click.Context, follow: bool, lines: int, level: str, as_json: bool) -> None:
     """What the daemon has been saying."""
     call = call_of(ctx)
-    socket = daemon(call)
-    if socket is None:
+    found = look_for_daemon(call)
+    if found.socket is None:
         if as_json:
             raise Misconfigured("no daemon runs, and only its memory is told as JSON: set log-format: json")
-        _left_behind(call, lines, level)
+        _left_behind(call, found, lines, level)
         if follow:
             terminal.chat("no daemon runs: nothing to follow")
         return
-    _of_daemon(socket, {"lines": lines, "level": level, "json": as_json}, follow=follow)
+    _of_daemon(found.socket, {"lines": lines, "level": level, "json": as_json}, follow=follow)
 
 
 def _of_daemon(socket: Path, wanted: dict[str, Any], *, follow: bool) -> None:
@@ -84,24 +84,25 @@ def _nobody_reads() -> bool:
     return any(what & (select.POLLERR | select.POLLHUP) for _, what in reader.poll(0))
 
 
-def _left_behind(call: Call, lines: int, level: str) -> None:
+def _left_behind(call: Call, found: Looked, lines: int, level: str) -> None:
     from vaultd.config.places import find  # noqa: PLC0415 - start-up time
     from vaultd.net.log_file import tail_of  # noqa: PLC0415
     from vaultd.verbs.logs import BYTES, MOST, heard  # noqa: PLC0415
 
     path = find(call.env, call.config, None).state_dir / "logs" / "vaultd.log"
     try:
-        found = tail_of(path, -1, MOST, BYTES).lines
+        left = tail_of(path, -1, MOST, BYTES).lines
     except OSError as error:
         terminal.chat(f"{path}: {error.strerror}")
-        found = []
-    if found:
+        left = []
+    if left:
         terminal.chat(f"no daemon runs: from {path}")
-        _show(heard(found, level)[-lines:])
+        _show(heard(left, level)[-lines:])
         return
     for unit in _UNITS:
         if _from_journal(unit, lines, level, follow=False):
             return
+    whose.place(call, found, plants=False)
     raise Misconfigured(f"no daemon runs, there is no {path}, and the journal tells nothing of vaultd: vaultd serve")
 
 

@@ -140,7 +140,7 @@ def cli() -> None:
 def run(argv: Sequence[str], *, serve: Serve) -> int:
     """Runs one command line and returns its exit code. An error is one line on stderr, never a traceback (THR-28)."""
     terminal.complete()
-    call = Call(env=dict(os.environ), serve=serve)
+    call = Call(env=dict(os.environ), serve=serve, words=tuple(argv))
     if completion.VARIABLE in os.environ:
         return completion.answer(cli, call)
     try:

@@ -28,8 +28,10 @@ def serve(ctx: click.Context, host: str | None, port: int | None) -> None:
 
 
 async def _serve(call: Call, host: str | None, port: int | None) -> None:
-    from vaultd.house import build  # noqa: PLC0415 - start-up time of every other command
+    from vaultd.cli.whose import own  # noqa: PLC0415 - start-up time of every other command
+    from vaultd.house import build  # noqa: PLC0415
 
+    own(call)
     house = await build(
         call.env, call.config, for_daemon=True, ask=terminal.passphrase_asker(), callback_bind=call.callback_bind
     )

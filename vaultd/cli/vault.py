@@ -1,30 +1,28 @@
 """`vaultd vault …`: the root key, the files' keys, the recovery keys.
 
-Works on the folder itself whether or not a daemon runs, which follows by itself. A passphrase comes from the terminal
-or from stdin, never from argv; a recovery key's private half leaves once, to stdout or a new file.
+Asked of the daemon where one runs, as everything is, so that an administrator of the service need not be its user. What
+opens a vault is made here and kept by this process, in a new file or on stdout: a recovery key's private half never
+reaches the daemon. A passphrase comes from the terminal or from stdin, never from argv, and to the folder itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import getpass
-import os
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vaultd.cli import terminal
-from vaultd.cli.ask import call_of
-from vaultd.errors import Misconfigured
+from vaultd.cli.ask import Call, ask, call_of, look_for_daemon
+from vaultd.cli.files import write_new
+from vaultd.errors import Misconfigured, VaultdError
+from vaultd.net import local
 
 if TYPE_CHECKING:
-    from vaultd.config.places import Places
-    from vaultd.vault.keyring import Keyring
-
-T = TypeVar("T")
+    from vaultd.vault.rekey import Rekeyed
 
 #: scrypt makes a guess cost a fifth of a second; twelve characters are what makes the number of guesses count.
 _SHORTEST_PASSPHRASE = 12
@@ -42,10 +40,7 @@ def vault() -> None:
 @click.pass_context
 def status(ctx: click.Context, as_json: bool) -> None:
     """Where the root key comes from, which keys there are, and what is unfinished."""
-    from vaultd.verbs import vault as verbs  # noqa: PLC0415 - start-up time
-
-    keyring, _ = _unlock(ctx)
-    answer = verbs.status(keyring)
+    answer = ask(ctx, "vault.status")
     if as_json:
         terminal.out_json(answer)
         return
@@ -59,23 +54,22 @@ def status(ctx: click.Context, as_json: bool) -> None:
 @click.option("--finish", is_flag=True, help="Let the old root key go, once the new one is in its place.")
 @click.pass_context
 def rekey(ctx: click.Context, passphrase: bool, to: Path | None, finish: bool) -> None:
-    """Replace the root key. Seen to open the vault before the old one goes."""
-    from vaultd.verbs import vault as verbs  # noqa: PLC0415 - start-up time
+    """Replace the root key. Seen to open the vault before the old one goes.
 
+    One that comes from outside, as from systemd, is replaced in two steps: --to lets a new one in beside it, and once
+    that is in the old one's place --finish lets the old one go. Each step says the next.
+    """
     if sum((passphrase, to is not None, finish)) > 1:
         raise click.UsageError("--passphrase, --to and --finish exclude each other")
-    keyring, places = _unlock(ctx)
-    if finish:
-        done = _done(keyring, places, "vault rekey", verbs.rekey_finish(keyring), "finish")
-    elif passphrase:
-        work = verbs.rekey_to_passphrase(keyring, _new_passphrase)
-        done = _done(keyring, places, "vault rekey", work, "passphrase")
+    if passphrase:
+        done = _sealed_by_passphrase(call_of(ctx))
+        source, todo = done.source, done.todo
     else:
-        work = verbs.rekey_to_file(keyring, places.key_file, to)
-        done = _done(keyring, places, "vault rekey", work, str(to or places.key_file))
-    terminal.out(f"root key: {done.source}")
-    if done.todo:
-        terminal.chat(f"next: {done.todo}")
+        answer = _let_in(ctx, to) if to is not None else ask(ctx, "vault.rekey.finish" if finish else "vault.rekey")
+        source, todo = answer["source"], answer["todo"]
+    terminal.out(f"root key: {source}")
+    if todo:
+        terminal.chat(f"next: {todo}")
 
 
 @vault.command()
@@ -84,11 +78,7 @@ def rekey(ctx: click.Context, passphrase: bool, to: Path | None, finish: bool) -
 @click.pass_context
 def rotate(ctx: click.Context, full: bool, as_json: bool) -> None:
     """Seal every file with a new key; goes on where it was interrupted."""
-    from vaultd.verbs import vault as verbs  # noqa: PLC0415 - start-up time
-
-    keyring, places = _unlock(ctx)
-    work = verbs.rotate_keys(keyring, full=full)
-    _report(_done(keyring, places, "vault rotate", work, "full" if full else ""), as_json)
+    _report(ask(ctx, "vault.rotate", {"full": full}), as_json)
     terminal.chat(_LEAKED)
 
 
@@ -102,10 +92,7 @@ def recovery() -> None:
 @click.pass_context
 def list_(ctx: click.Context, as_json: bool) -> None:
     """The recovery keys' ids (RFC 7638 thumbprints)."""
-    from vaultd.verbs import vault as verbs  # noqa: PLC0415 - start-up time
-
-    keyring, _ = _unlock(ctx)
-    keys = verbs.status(keyring)["recovery_keys"]
+    keys = ask(ctx, "vault.status")["recovery_keys"]
     if as_json:
         terminal.out_json(keys)
         return
@@ -118,19 +105,21 @@ def list_(ctx: click.Context, as_json: bool) -> None:
 @click.pass_context
 def add(ctx: click.Context, out: Path | None) -> None:
     """Make a recovery key. Its private half is printed once (or written to --out) and kept nowhere here."""
-    from vaultd.verbs import vault as verbs  # noqa: PLC0415 - start-up time
+    from vaultd.vault import recovery as keys  # noqa: PLC0415 - start-up time
 
-    keyring, places = _unlock(ctx)
-
-    def deliver(jwk: bytes) -> None:
-        if out is None:
-            click.echo(jwk, nl=False)
-            sys.stdout.flush()
-        else:
-            _write_new(out, jwk)
-
-    answer = _done(keyring, places, "vault recovery add", verbs.recovery_add(keyring, deliver))
-    terminal.chat(f"recovery key {answer['key']}: keep its private half elsewhere; {_summary(answer)}")
+    keys.room(ask(ctx, "vault.status")["recovery_keys"])
+    made = keys.pair()
+    if out is None:
+        click.echo(made.private, nl=False)
+        sys.stdout.flush()
+    else:
+        write_new(out, made.private)
+    try:
+        answer = ask(ctx, "vault.recovery.add", {"public": made.public})
+    except VaultdError:
+        terminal.chat(f"recovery key {made.kid} opens nothing, unless `vaultd vault recovery list` names it")
+        raise
+    terminal.chat(f"recovery key {answer['id']}: keep its private half elsewhere; {_summary(answer)}")
 
 
 @recovery.command()
@@ -139,39 +128,47 @@ def add(ctx: click.Context, out: Path | None) -> None:
 @click.pass_context
 def remove(ctx: click.Context, key: str, as_json: bool) -> None:
     """Seal the files for this recovery key no longer."""
-    from vaultd.verbs import vault as verbs  # noqa: PLC0415 - start-up time
-
-    keyring, places = _unlock(ctx)
-    _report(_done(keyring, places, "vault recovery remove", verbs.recovery_remove(keyring, key), key), as_json)
+    _report(ask(ctx, "vault.recovery.remove", {"id": key}), as_json)
     terminal.chat("copies made before still open with it; `vaultd vault rotate --full` parts it from what comes")
 
 
-def _done(keyring: Keyring, places: Places, action: str, work: Coroutine[Any, Any, T], what: str = "") -> T:
-    """Does the work, told of in the audit log; where that cannot be written nothing is done."""
-    from vaultd.vault.audit import Audit, command_line  # noqa: PLC0415 - start-up time
+def _let_in(ctx: click.Context, to: Path) -> Any:
+    """The new key is kept in its file before anything is sealed to it."""
+    from vaultd.vault import rootkey  # noqa: PLC0415 - start-up time
 
-    async def audited() -> T:
-        try:
-            async with Audit(keyring, places.state_dir).action(command_line(), action, what):
-                return await work
-        finally:
-            work.close()
-
-    return asyncio.run(audited())
+    ask(ctx, "vault.status")  # a vault that cannot be asked gets no key
+    text = rootkey.written(rootkey.generate())
+    write_new(to, text)
+    return ask(ctx, "vault.rekey", {"root": text.decode(), "file": str(to.absolute())})
 
 
-def _unlock(ctx: click.Context) -> tuple[Keyring, Places]:
-    from vaultd.config.load import read  # noqa: PLC0415 - start-up time
+def _sealed_by_passphrase(call: Call) -> Rekeyed:
+    """On the folder itself, told of in the audit log; where that cannot be written nothing is done."""
+    from vaultd.cli import whose  # noqa: PLC0415 - start-up time
+    from vaultd.config.load import read  # noqa: PLC0415
+    from vaultd.vault import rekey as work  # noqa: PLC0415
+    from vaultd.vault.audit import Audit, command_line  # noqa: PLC0415
     from vaultd.vault.keyring import unlock  # noqa: PLC0415
+    from vaultd.vault.rotate import maintenance  # noqa: PLC0415
 
-    call = call_of(ctx)
-    loaded = read(call.env, call.config)
-    places = loaded.places
-    ask = terminal.passphrase_asker()
-    keyring = unlock(places.auth_dir, call.env, None, places.key_file, ask=ask, emergency=places.emergency)
+    places = read(call.env, call.config).places
+    socket = whose.place(call, look_for_daemon(call), plants=False)
+    about = local.knock(socket) if socket is not None else None
+    if isinstance(about, dict) and Path(about["folder"]) != places.auth_dir.resolve():
+        raise Misconfigured(
+            f"the daemon on {about['folder']} starts with nobody there to ask: vaultd vault rekey --to FILE"
+        )
+    ask_person = terminal.passphrase_asker()
+    keyring = unlock(places.auth_dir, call.env, None, places.key_file, ask=ask_person, make=False)
     for line in keyring.news:
         terminal.chat(line)
-    return keyring, places
+
+    async def audited() -> Rekeyed:
+        noted = Audit(keyring, places.state_dir).action(command_line(), "vault.rekey", "passphrase")
+        async with noted, maintenance(keyring):
+            return work.to_passphrase(keyring, _new_passphrase)
+
+    return asyncio.run(audited())
 
 
 def _new_passphrase() -> str:
@@ -184,17 +181,6 @@ def _new_passphrase() -> str:
     if len(chosen) < _SHORTEST_PASSPHRASE:
         raise click.UsageError(f"a passphrase has at least {_SHORTEST_PASSPHRASE} characters; nothing was changed")
     return chosen
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Misconfigured(f"{path} cannot be made: {error.strerror}; nothing was changed") from error
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(fd)
 
 
 def _report(answer: dict[str, Any], as_json: bool) -> None:

@@ -233,16 +233,25 @@ def unlock(
     *,
     ask: Ask | None = None,
     emergency: Sequence[Path] = (),
+    make: bool = True,
 ) -> Keyring:
     """Finds the root key and opens the folder's keyring, or makes both on a first run. The one way in.
 
-    `emergency`: where copies sealed by these keys may lie, for whoever changes them.
+    `emergency`: where copies sealed by these keys may lie, for whoever changes them. `make`: whether there is to be a
+    vault where none was; whoever only looks leaves nothing behind.
     """
+    exist = sealed_files_exist(folder)
+    if not make and not exist:
+        raise Misconfigured(
+            f"there is no vault in {folder}, and no daemon answers; one is made by `vaultd login --codex` (or another"
+            " vendor) and by `vaultd serve`",
+            code="vault-missing",
+        )
     root = rootkey.find(
         env,
         config_key_file,
         default_key_file,
-        sealed_files_exist=sealed_files_exist(folder),
+        sealed_files_exist=exist,
         ask=ask,
         passphrase_kid=passphrase_kid(folder),
     )

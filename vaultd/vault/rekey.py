@@ -11,13 +11,18 @@ environment) only the operator can do step 3, and `finish` is step 4.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from vaultd.errors import Misconfigured
 from vaultd.vault import rootkey
 from vaultd.vault.keyring import Keyring
 from vaultd.vault.rootkey import Ask, RootKey
+
+#: systemd.exec(5): where a unit finds its credentials.
+_OF_SYSTEMD: Final = "the credential /run/credentials/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,28 +33,36 @@ class Rekeyed:
     todo: str = ""
 
 
-def to_key_file(keyring: Keyring, default_key_file: Path, to: Path | None = None) -> Rekeyed:
-    """A new random key: in place of the file it came from, or in `to`, for a source that is not ours to change."""
+def to_key_file(keyring: Keyring, default_key_file: Path) -> Rekeyed:
+    """A new random key in place of the file that the old one came from."""
     old = keyring.root
     asked = rootkey.is_passphrase_kid(str(old.key.kid))
-    if to is None and old.file is None and not asked:
+    if old.file is None and not asked:
         raise Misconfigured(
-            f"the root key comes from {old.source}: name a file for the new one with --to, then put it there"
+            f"the root key comes from {old.source}: name a new file for the next one with --to, which is then to be put"
+            " there"
         )
-    if to is not None and to.exists():
-        raise Misconfigured(
-            f"{to} exists: a new root key is never written over another file; name another or remove it"
-        )
-    target = to or old.file or default_key_file
-    new = rootkey.create(target.with_name(f"{target.name}.new") if to is None else target, replacing=to is None)
+    target = old.file or default_key_file
+    new = rootkey.create(target.with_name(f"{target.name}.new"), replacing=True)
     keyring.admit(new.key)
-    if to is not None:
-        return Rekeyed(new.source, f"put the key of {to} where {old.source} is now, then: vaultd vault rekey --finish")
     assert new.file is not None
     new.file.replace(target)
     rootkey.sync_folder(target.parent)
     keyring.adopt(rootkey.read_key_file(target))
     return Rekeyed(f"the key file {target}")
+
+
+def admit(keyring: Keyring, text: bytes, file: str) -> Rekeyed:
+    """Lets in the key that somebody has put into `file`, beside the old one, whose source is not ours to change."""
+    old = keyring.root
+    keyring.admit(rootkey.parse(text, file))
+    finish = "vaultd vault rekey --finish"
+    if old.source.startswith(_OF_SYSTEMD):
+        sealed = f"systemd-creds encrypt --name=vaultd-root {shlex.quote(file)} /etc/credstore.encrypted/vaultd-root"
+        steps = f"{sealed} && rm {shlex.quote(file)} && systemctl restart vaultd && {finish}"
+        return Rekeyed(f"still {old.source}, and {file} from now on", steps)
+    todo = f"put the key of {file} where {old.source} is now, restart vaultd where it runs, then: {finish}"
+    return Rekeyed(f"still {old.source}, and {file} from now on", todo)
 
 
 def to_passphrase(keyring: Keyring, ask: Ask) -> Rekeyed:
@@ -72,6 +85,9 @@ def finish(keyring: Keyring) -> Rekeyed:
     if incoming is None:
         raise Misconfigured("no change of the root key is under way")
     if incoming.kid != keyring.root.key.kid:
-        raise Misconfigured(f"{keyring.root.source} still gives the old root key: put the new one there first")
+        raise Misconfigured(
+            f"{keyring.root.source} still gives the old root key: put the new one there first, and restart vaultd where"
+            " it runs"
+        )
     keyring.adopt(keyring.root)
     return Rekeyed(keyring.root.source)

@@ -104,7 +104,7 @@ def create(path: Path, *, replacing: bool = False) -> RootKey:
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, urlsafe_b64encode(key.raw_value) + b"\n")
+            os.write(fd, written(key))
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -126,6 +126,11 @@ def create(path: Path, *, replacing: bool = False) -> RootKey:
 
 def generate() -> OctKey:
     return OctKey.generate_key(KEY_BYTES * 8, auto_kid=True)
+
+
+def written(key: OctKey) -> bytes:
+    """As it stands in a key file."""
+    return urlsafe_b64encode(key.raw_value) + b"\n"
 
 
 def new_passphrase_kid() -> str:

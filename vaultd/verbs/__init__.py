@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from vaultd.house import House
 from vaultd.vault.audit_chain import TEXT
-from vaultd.verbs import audit, backup, credentials, doctor, explain, keys, logs, models, moving, status, token
+from vaultd.verbs import audit, backup, credentials, doctor, explain, keys, logs, models, moving, status, token, vault
 
 Verb = Callable[[House, Mapping[str, Any]], Awaitable[Any]]
 
@@ -49,7 +49,19 @@ VERBS: Final[dict[str, Verb]] = {
     "explain": explain.explain,
     "cooldowns.list": explain.cooldowns,
     "cooldowns.lift": explain.lift,
+    "vault.status": vault.status,
+    "vault.rotate": vault.rotate_keys,
+    "vault.rekey": vault.rekey_,
+    "vault.rekey.finish": vault.rekey_finish,
+    "vault.recovery.add": vault.recovery_add,
+    "vault.recovery.remove": vault.recovery_remove,
 }
+
+#: Verbs that plant a first secret: without a daemon these make a vault where there is none, as `login` and `serve` do.
+#: Whatever else is asked looks, or changes what is there, and leaves an empty home as it is.
+PLANTS: Final[frozenset[str]] = frozenset({"credentials.add", "credentials.import", "keys.create", "restore"})
+#: Those that say what one of these would do: without a vault they are played in one that is thrown away.
+REHEARSALS: Final[frozenset[str]] = frozenset({"credentials.import.plan", "restore.plan"})
 
 #: Verbs that change something or hand out a secret: each leaves an entry in the audit log, whoever asks, and is refused
 #: where none can be written (THR-39).
@@ -75,11 +87,18 @@ AUDITED: Final[frozenset[str]] = frozenset(
         "backup",
         "restore",
         "cooldowns.lift",
+        "vault.rotate",
+        "vault.rekey",
+        "vault.rekey.finish",
+        "vault.recovery.add",
+        "vault.recovery.remove",
     }
 )
 
 #: Arguments that name a thing. Others may be keys, files' contents, or nothing that anybody looks for.
 _NAMES: Final = ("id", "credential", "provider", "alias", "label", "model", "format", "cli")
+#: Arguments whose word tells what was asked for.
+_FLAGS: Final = ("full",)
 #: `, and 12345 more`.
 _BESIDES: Final = 20
 #: Of a client key these verbs get id or alias by this name, `credentials.add` a secret.
@@ -100,6 +119,7 @@ async def run(house: House, name: str, args: Mapping[str, Any], who: str) -> Any
 
 def _named(house: House, name: str, args: Mapping[str, Any]) -> list[str]:
     found = [value for key in _NAMES if isinstance(value := args.get(key), str) and value]
+    found += [word for word in _FLAGS if args.get(word) is True]
     key = args.get("key" if name in _BY_KEY else "client_key")
     if isinstance(key, str):
         known = any(key in {one.id, one.alias} for one in house.clients.list())

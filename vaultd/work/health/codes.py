@@ -101,6 +101,10 @@ _CONFIG: Final = {
 }  # fmt: skip
 
 _KEYS: Final = {
+    "vault-missing": Fault(
+        "root-key", "fail", "There is no vault here and no daemon answers: nothing was signed in or served yet.",
+        "vaultd login --codex, or another vendor; or vaultd serve",
+    ),
     "key-missing": Fault(
         "root-key", "fail", "There are sealed files, and no source gives a root key.",
         "bring the root key back to the place it names, from where it was backed up", wakes=True,
@@ -157,7 +161,7 @@ _KEYS: Final = {
     ),
     "recovery-missing": Fault(
         "recovery-key", "warn", "There is no recovery key: a lost root key loses every login.",
-        "vaultd vault recovery add",
+        "vaultd vault recovery add --out FILE",
     ),
 }  # fmt: skip
 
@@ -316,6 +320,10 @@ _MACHINE: Final = {
     ),
     "daemon-absent": Fault(
         "daemon", "warn", "No daemon runs: nothing is renewed or relayed.", "vaultd serve",
+    ),
+    "service-unreached": Fault(
+        "daemon", "fail", "This machine runs vaultd as a service, which is stopped, or not for this person to use.",
+        "run the command that it names",
     ),
     "daemon-silent": Fault(
         "daemon", "fail", "A daemon holds the admin socket and does not answer.", "look at its log, and restart it",
