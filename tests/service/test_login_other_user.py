@@ -12,8 +12,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from service_manager import Manager
 from ports import own_callbacks
+from service_manager import Manager
 from vendors import vendors
 
 #: Debian's `nogroup` and `nobody`; he may read our interpreter and its packages wherever they lie, and write nothing.
