@@ -163,6 +163,7 @@ def test_whoever_is_stopped_between_two_files_has_a_way_back(owner: Owner) -> No
     # As it is on the disk between the record and the first file.
     (state / "record.json").write_text(json.dumps(second | {"earlier": first["files"]}))
     settings.write_bytes(written + b"// later\n")
+    (settings.parent / ".vaultd-0123456789abcdef").write_text("half of it")
     owner.connects("opencode", "--undo")
     after = owner.tree()
     assert after.pop(".config/opencode/opencode.jsonc")[1] == before.pop(".config/opencode/opencode.jsonc")[1] + (

@@ -78,6 +78,7 @@ def undo(env: Mapping[str, str], name: str, *, show: bool) -> None:
     if show:
         _show(changes, "")
         return
+    records.sweep(record)
     perform(changes)
     records.forget(name)
     for change in changes:
@@ -281,5 +282,7 @@ def _advice(client: Client, targets: Sequence[Target], env: Mapping[str, str], f
             yield f"{name} is set in this shell, and counts for more than the file: unset it"
     if found.url.startswith("http://") and urlsplit(found.url).hostname not in {"127.0.0.1", "localhost", "::1"}:
         yield f"{found.url} is plain http: the client key and all that is asked can be read on the way"
+    if found.url.startswith("https://"):
+        yield f"the certificate of {found.url} must be for that name, and one that {client.title} trusts"
     if client.note:
         yield client.note

@@ -1,8 +1,8 @@
 """What is written where, and how it is taken back. Pure: texts in, texts out, and what a record has to remember.
 
 An edit is taken back only where it still stands as it was made: what a person or the client changed since is theirs.
-What was written is remembered by its hash, so that no record holds the client key; what stood there before as it was, as
-the backup does.
+What was written is remembered by its hash, so that no record holds the client key; what stood there before as it was,
+as the backup has it.
 """
 
 from __future__ import annotations

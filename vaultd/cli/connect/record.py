@@ -26,6 +26,8 @@ from vaultd.errors import Misconfigured
 
 #: A file that holds a client key.
 _OWN: Final = 0o600
+#: How the name of a file begins that is to take another's place: one is left where the command is killed.
+_BESIDE: Final = ".vaultd-"
 
 
 class Entry(msgspec.Struct, kw_only=True):
@@ -158,6 +160,13 @@ class Records:
                 replace(folder / entry.backup, change.was, _OWN)
         replace(folder / "record.json", msgspec.json.format(msgspec.json.encode(record), indent=2), _OWN)
 
+    def sweep(self, record: Record) -> None:
+        """What a command that was killed left beside the files: it may hold the key."""
+        for folder in {real(Path(entry.path)).parent for entry in record.entries()}:
+            for left in folder.glob(f"{_BESIDE}{'[0-9a-f]' * 16}"):
+                with _writing(left):
+                    left.unlink(missing_ok=True)
+
     def forget(self, client: str) -> None:
         shutil.rmtree(self.place(client), ignore_errors=True)
         with contextlib.suppress(OSError):  # another client's, or a daemon's
@@ -181,8 +190,8 @@ def perform(changes: Sequence[Change]) -> None:
 
 def replace(path: Path, data: bytes, mode: int | None) -> None:
     """In one step. `mode`: None is the file's own."""
-    # Not by its name, which may be as long as a name can be.
-    beside = path.with_name(f".{secrets.token_hex(8)}")
+    # Not by the file's name, which may be as long as a name can be.
+    beside = path.with_name(_BESIDE + secrets.token_hex(8))
     own = _mode(path)
     wanted = mode if mode is not None else _OWN if own is None else own
     with _writing(path):
