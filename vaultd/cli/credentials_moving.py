@@ -17,13 +17,12 @@ import click
 
 from vaultd.cli import originals, terminal
 from vaultd.cli.ask import ask, call_of
+from vaultd.cli.batches import batches
 from vaultd.cli.files import public_key, write_new
 from vaultd.errors import Misconfigured
 
 #: As `work.importing.formats` has them; named here so that `--help` need not load the readers.
 FORMATS: Final = ("cliproxyapi", "codex", "claude-code", "gemini-cli", "qwen-code", "iflow", "codex-lb")
-#: What a daemon's socket takes in one request is 1 MiB (`server.admin`), and JSON makes text longer.
-_BATCH: Final = 384 * 1024
 #: The lists of an answer.
 _ROWS: Final = ("logins", "client_keys", "sealed_already", "refused", "stays", "warnings")
 #: What an import leaves nothing more to do for: the file's login is here, or a newer one of the same account.
@@ -57,8 +56,8 @@ def import_(
     args: dict[str, Any] = {"format": format_ or "", "label": label}
     if any('"codex-lb-account-bundle"' in file["text"] for file in files.values()):
         args["passphrase"] = terminal.ask_line("Passphrase of the codex-lb bundle")
-    batches = list(_batches(files.values()))
-    plan = _joined((ask(ctx, "credentials.import.plan", {**args, "files": batch}) for batch in batches), refused)
+    requests = list(batches(files.values(), _length))
+    plan = _joined((ask(ctx, "credentials.import.plan", {**args, "files": batch}) for batch in requests), refused)
     if not yes:
         _show(plan, as_json, remove=remove)
         return
@@ -66,7 +65,7 @@ def import_(
     # Only what will be let go is moved: the folder may be the vault's own, with sealed files that are in use.
     read = {path: files[path]["text"] for path in _done_with(plan)} if remove else {}
     with originals.set_aside(read, format_ or "") as let_go:
-        for batch in batches:
+        for batch in requests:
             answers.append(ask(ctx, "credentials.import", {**args, "files": batch}))
             let_go.update(_done_with(answers[-1]))
     done = _joined(answers, refused)
@@ -75,19 +74,8 @@ def import_(
         raise Misconfigured("not every login could be taken out of its file, as is said above")
 
 
-def _batches(files: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """As large as one request may be; a bundle of accounts is one by itself."""
-    batch: list[dict[str, Any]] = []
-    size = 0
-    for file in files:
-        length = len(file["text"]) + sum(map(len, file["beside"].values()))
-        if batch and size + length > _BATCH:
-            yield batch
-            batch, size = [], 0
-        batch.append(file)
-        size += length
-    if batch:
-        yield batch
+def _length(file: Mapping[str, Any]) -> int:
+    return len(file["text"]) + sum(map(len, file["beside"].values()))
 
 
 def _joined(answers: Iterable[Mapping[str, Any]], refused: list[_Refused]) -> dict[str, Any]:

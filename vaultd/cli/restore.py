@@ -6,7 +6,6 @@ Opened here: the recovery key goes to no daemon, and never stands in argv.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +13,10 @@ import click
 
 from vaultd.cli import terminal
 from vaultd.cli.ask import ask
+from vaultd.cli.batches import batches
 from vaultd.cli.files import private_key
 from vaultd.errors import Misconfigured
 
-#: What a daemon's socket takes in one request is 1 MiB (`server.admin`), and JSON makes text longer.
-_BATCH: Final = 384 * 1024
 #: A hundred thousand lines of a login each; a larger file is none of ours.
 _FILE_LIMIT: Final = 512 * 1024 * 1024
 _TEXTS: Final = ("config", "providers", "prices")
@@ -46,7 +44,7 @@ def restore(ctx: click.Context, file: Path, key: Path, yes: bool, as_json: bool)
     rest = [member for member in members if member not in first]
     rows: list[dict[str, Any]] = []
     # The configuration by itself: it says where the rest belongs.
-    for batch in (*_batches(first), *_batches(rest)):
+    for batch in (*batches(first, _length), *batches(rest, _length)):
         rows += ask(ctx, "restore" if yes else "restore.plan", {"members": batch})["data"]
     made = dt.datetime.fromtimestamp(opened.made_at, dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     terminal.chat(f"backup {opened.id} of {made}: compare the id with what `vaultd backup` said")
@@ -74,17 +72,8 @@ def _line(row: dict[str, Any], *, acted: bool) -> str:
     return f"{words}: {row['name']} ({row['what']})" + (f": {row['says']}" if row["says"] else "")
 
 
-def _batches(members: Sequence[dict[str, str]]) -> Iterator[list[dict[str, str]]]:
-    batch: list[dict[str, str]] = []
-    size = 0
-    for member in members:
-        if batch and size + len(member["data"]) > _BATCH:
-            yield batch
-            batch, size = [], 0
-        batch.append(member)
-        size += len(member["data"])
-    if batch:
-        yield batch
+def _length(member: dict[str, str]) -> int:
+    return len(member["data"])
 
 
 def _read(file: Path) -> str:

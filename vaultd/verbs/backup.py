@@ -3,6 +3,7 @@ comes here (it is the operator's, and stays where the command runs)."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
@@ -24,7 +25,7 @@ _TEXTS: Final = ("config", "prices", "providers")
 async def backup(house: House, args: Mapping[str, Any]) -> Any:
     """`{"id", "after", "recipient"}`: each member's sealed lines, from the one after `after` on, as many as fit; `more`
     where there are others. Without a recipient it is sealed for the vault's recovery keys."""
-    keys = format_.recipients(_recipients(house, args))
+    keys = format_.recipients(await _recipients(house, args))
     await house.owner.rescan()
     await house.clients.rescan()
     after = text(args, "after", "")
@@ -78,11 +79,17 @@ async def _back(house: House, name: str, data: str, *, act: bool) -> Row:
         return Row(name, "cannot be read", "left", str(error))
 
 
-def _recipients(house: House, args: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+async def _recipients(house: House, args: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     given = args.get("recipient")
     if isinstance(given, dict):
         return [given]
-    keys = [public.as_dict(private=False) for public in house.keyring.ring.recovery]
+    keys = await asyncio.get_running_loop().run_in_executor(None, _recovery_keys, house)
     if not keys:
         raise Misconfigured("there is no recovery key: vaultd vault recovery add, or --to a public key of yours")
     return keys
+
+
+def _recovery_keys(house: House) -> list[dict[str, Any]]:
+    """As they are now: for one that was removed nothing more is sealed. In a worker thread, for it may wait."""
+    with house.keyring.steady() as ring:
+        return [dict(public.as_dict(private=False)) for public in ring.recovery]
