@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 from dataclasses import replace
 from itertools import count
 
@@ -16,7 +17,7 @@ from vaultd.pool.state import Outcome
 from vaultd.secret import Secret
 from vaultd.server import admin
 from vaultd.server.guard import client_key_or_loopback, guarded
-from vaultd.vault.credential import Credential, DeadLogin
+from vaultd.vault.credential import Credential, DeadLogin, Settings
 from vaultd.work.metrics import Metrics, Seen
 from vaultd.work.plan import plan
 
@@ -90,6 +91,18 @@ async def test_the_numbers_hold_no_address_of_a_person(serve: Serve) -> None:
     assert "vaultd_active_requests 1.0" in text
     assert "ada" not in text
     assert "CANARY" not in text
+
+
+async def test_a_dead_login_that_is_disabled_waits_for_nobody(serve: Serve) -> None:
+    here = await serve(MODELS)
+    for disabled, told in ((False, "1.0"), (True, "0.0")):
+        dead = replace(LOGIN, dead=DeadLogin("invalid_grant", 1.0), settings=Settings(disabled=disabled))
+        async with here.house.owner.leased(LOGIN.id) as lease:
+            await lease.put(dead)
+        text = (await here.get("/metrics")).body.decode()
+        assert (
+            re.search(r'^vaultd_login_dead\{credential="\w+",provider="codex"\} (\S+)$', text, re.MULTILINE)[1] == told
+        )
 
 
 async def test_a_fault_of_ours_is_counted_as_one_and_not_as_a_client_that_hung_up(serve: Serve) -> None:

@@ -253,7 +253,7 @@ def _gauges(now: Seen) -> dict[str, Counts]:
         if credential.tokens is None:
             continue
         key = (credential.provider, hashed(credential.id))
-        found["vaultd_login_dead"][key] = credential.dead is not None
+        found["vaultd_login_dead"][key] = credential.dead is not None and not credential.settings.disabled
         found["vaultd_token_expiry_seconds"][key] = credential.tokens.expires_at - now.wall
         if credential.renewed_at > credential.created_at:
             found["vaultd_last_renewal_timestamp_seconds"][key] = credential.renewed_at

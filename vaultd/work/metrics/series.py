@@ -67,7 +67,7 @@ EVERY: Final = (
     Series(
         "vaultd_login_dead",
         "gauge",
-        "1 where the vendor refused to renew this login for good: a person has to sign in.",
+        "1 where the vendor refused to renew this login for good: a person has to sign in, or disable it.",
         ("provider", "credential"),
     ),
     Series(
