@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import json
 import os
 import subprocess
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -250,6 +254,37 @@ def test_a_daemon_elsewhere_and_its_key_from_stdin(owner: Owner, machine: Machin
     assert helper.stdout == key
     owner.connects("claude-code", "--undo")
     assert owner.tree() == {}
+
+
+@contextlib.contextmanager
+def answering(status: int, body: bytes) -> Iterator[str]:
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Location", "http://127.0.0.2/")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_what_answers_elsewhere_and_is_no_vaultd_is_said(owner: Owner) -> None:
+    """A proxy that has no such path is not taken for a daemon without models, and no key follows a redirect."""
+    words = ("connect", "codex", "--models", "gpt-5.5", "--url")
+    with answering(302, b"") as url:
+        moved = owner.types(*words, url, stdin="vk_CANARY\n")
+    assert (moved.code, owner.tree()) == (78, {}) and "sends its clients elsewhere" in moved.err
+    for status, body in ((404, b"no such path"), (200, b"[" * 100_000)):
+        with answering(status, body) as url:
+            done = owner.types(*words, url, stdin="vk_CANARY\n")
+        assert done.code == 0 and "the models are taken as they are named" in done.err
+        owner.connects("codex", "--undo")
 
 
 def test_a_daemon_elsewhere_that_does_not_answer_yet(owner: Owner) -> None:
