@@ -146,9 +146,11 @@ def _show(answer: Mapping[str, Any], as_json: bool, *, remove: bool, removed: Co
         terminal.chat(f"sealed already: {row['name']}")
     for row in answer["stays"]:
         stays = f" ({', '.join(row['keys'])})" if row["keys"] else ""
+        folder = any(key.startswith("auth-dir ") for key in row["keys"])
+        elsewhere = ", and without auth-dir, or what is sealed is looked for there" if folder else ""
         terminal.chat(
             f"the rest of {row['name']}{stays} starts vaultd as it is: put it at {row['config']}, without the keys that"
-            " are sealed now"
+            f" are sealed now{elsewhere}"
         )
     for row in answer["refused"]:
         terminal.chat(f"not imported: {row['reason']}")
