@@ -66,3 +66,8 @@ def without(raw: Any, path: Path) -> Any:
     else:
         del members[path[0]]
     return members
+
+
+def newline(text: str) -> str:
+    """As the text has it."""
+    return "\r\n" if "\r\n" in text else "\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from vaultd.cli.connect.edit import NOTHING, Odd, Path, at
+from vaultd.cli.connect.edit import NOTHING, Odd, Path, at, newline
 
 #: A quoted value may go over several lines: a name in there is none of the file's.
 _LINE: Final = re.compile(
@@ -28,15 +28,14 @@ def put(text: str, path: Path, value: Any) -> str:
     (name,), value = path, str(value)
     if at(read(text), path) == value:
         return text
-    newline = "\r\n" if "\r\n" in text else "\n"
     lines = [found for found in _LINE.finditer(text) if found["name"] == name]
     if lines:
         last = lines[-1]
         after = text[last.start("ending" if last["more"] else "comment") :]
         text = f"{text[: last.end('before')]}{value}{after}"
     else:
-        joint = newline if text and not text.endswith("\n") else ""
-        text = f"{text}{joint}{name}={value}{newline}"
+        joint = newline(text) if text and not text.endswith("\n") else ""
+        text = f"{text}{joint}{name}={value}{newline(text)}"
     if at(read(text), path) != value:
         raise Odd(f"{name} has a character that .env files disagree about")
     return text

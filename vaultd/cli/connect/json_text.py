@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from vaultd.cli.connect.edit import NOTHING, Odd, Path, at, with_, without
+from vaultd.cli.connect.edit import NOTHING, Odd, Path, at, newline, with_, without
 
 #: Deeper than any client's settings; a file made to exhaust the stack is refused, not followed.
 _DEEPEST: Final = 100
@@ -59,7 +59,7 @@ def put(text: str, path: Path, value: Any) -> str:
     if at(before, path) == value and type(at(before, path)) is type(value):
         return text
     if not _bare(text):  # nothing, or comments alone
-        text += ("" if not text.strip("\ufeff") or text.endswith("\n") else _newline(text)) + "{}" + _newline(text)
+        text += ("" if not text.strip("\ufeff") or text.endswith("\n") else newline(text)) + "{}" + newline(text)
     return _checked(_put(text, path, value), with_(before, path, value))
 
 
@@ -91,20 +91,20 @@ def _put(text: str, path: Path, value: Any) -> str:
 
 
 def _inserted(text: str, node: _Node, key: str, value: Any) -> str:
-    close, unit, newline, name = node.end - 1, _unit(text), _newline(text), json.dumps(key, ensure_ascii=False)
+    close, unit, ending, name = node.end - 1, _unit(text), newline(text), json.dumps(key, ensure_ascii=False)
     if not node.members:
         inside, margin = text[node.start + 1 : close].rstrip(), _margin(text, node.start)
         if not inside and "\n" not in text.strip() and text.strip() != "{}":
             return f"{text[: node.start + 1]}{name}: {_written(value, '', '')}{text[close:]}"
         ours = f"{margin}{unit}{name}: {_written(value, margin + unit, unit)}"
-        return f"{text[: node.start + 1]}{inside}{newline}{ours}{newline}{margin}{text[close:]}"
+        return f"{text[: node.start + 1]}{inside}{ending}{ours}{ending}{margin}{text[close:]}"
     last = node.members[-1]
     if "\n" not in text[node.start : last.start]:
         ours = f", {name}: {_written(value, '', '')}" if last.comma < 0 else f" {name}: {_written(value, '', '')},"
         after = last.value.end if last.comma < 0 else last.comma + 1
         return text[:after] + ours + text[after:]
     margin = _margin(text, last.start)
-    ours = f"{newline}{margin}{name}: {_written(value, margin, unit)}"
+    ours = f"{ending}{margin}{name}: {_written(value, margin, unit)}"
     if last.comma < 0:
         text, after = f"{text[: last.value.end]},{text[last.value.end :]}", last.value.end + 1
     else:
@@ -138,7 +138,7 @@ def _cut(text: str, node: _Node, member: _Member) -> str:
     if len(node.members) == 1:
         before, after = text[node.start + 1 : member.start], text[end : node.end - 1]
         if before.strip():
-            after = _newline(text) + (after.lstrip() or _margin(text, node.start))
+            after = newline(text) + (after.lstrip() or _margin(text, node.start))
         elif not after.strip():
             after = ""
         return text[: node.start + 1] + before.rstrip() + after + text[node.end - 1 :]
@@ -183,10 +183,6 @@ def _unit(text: str) -> str:
     """One step of indentation: that of the first indented line."""
     found = re.search(r"^([ \t]+)\"", text, re.MULTILINE)
     return found[1] if found else _INDENT
-
-
-def _newline(text: str) -> str:
-    return "\r\n" if "\r\n" in text else "\n"
 
 
 def _blanks(text: str, where: int) -> int:

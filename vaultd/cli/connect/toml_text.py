@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import tomlkit
 
-from vaultd.cli.connect.edit import NOTHING, Odd, Path, at, with_, without
+from vaultd.cli.connect.edit import NOTHING, Odd, Path, at, newline, with_, without
 
 #: Lines of one statement: a list of commands in a settings file has some dozens.
 _LONGEST: Final = 500
@@ -76,7 +76,7 @@ def _put_top(text: str, key: str, value: Any) -> str:
             statement[key] = value
             return text[: one.start] + tomlkit.dumps(statement) + text[one.end :]
     where = tops[-1].end if tops else int(text.startswith("\ufeff"))
-    joint = "" if text[:where].endswith(("\n", "\ufeff")) or not text[:where] else _newline(text)
+    joint = "" if text[:where].endswith(("\n", "\ufeff")) or not text[:where] else newline(text)
     return text[:where] + joint + _lines({key: value}, text) + text[where:]
 
 
@@ -84,9 +84,8 @@ def _appended(text: str, path: Path, table: dict[str, Any]) -> str:
     whole: dict[str, Any] = table
     for step in reversed(path):
         whole = {step: whole}
-    newline = _newline(text)
-    joint = newline if text and not text.endswith("\n") else ""
-    return text + joint + newline * bool(text) + _lines(whole, text)
+    joint = newline(text) if text and not text.endswith("\n") else ""
+    return text + joint + newline(text) * bool(text) + _lines(whole, text)
 
 
 def _without_table(text: str, path: Path) -> str:
@@ -143,11 +142,7 @@ def _name(says: Any) -> Path:
 
 
 def _lines(value: dict[str, Any], text: str) -> str:
-    return tomlkit.dumps(value).replace("\n", _newline(text))
-
-
-def _newline(text: str) -> str:
-    return "\r\n" if "\r\n" in text else "\n"
+    return tomlkit.dumps(value).replace("\n", newline(text))
 
 
 def _plain(text: str) -> str:
