@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 import pytest
@@ -73,3 +76,23 @@ def test_thr_44_one_of_the_group_signs_in_and_the_login_is_the_services(service:
     sealed = Path(service.env["XDG_STATE_HOME"]) / "vaultd" / "auth" / "codex-codex@example.com.json"
     assert sealed.stat().st_uid == os.getuid()
     assert not (tmp_path / "ann").exists()
+
+
+def test_a_service_that_is_restarted_in_the_middle_ends_it_and_the_port_is_free(
+    service: Manager, tmp_path: Path
+) -> None:
+    """The socket stays open meanwhile, so the next question goes to a daemon that has never heard of it."""
+    login = _login(service, tmp_path, "--groups=65534")
+    assert login.stdout is not None
+    url = login.stdout.readline().strip()
+    port = urlsplit(dict(parse_qsl(urlsplit(url).query))["redirect_uri"]).port
+
+    service.ends(signal.SIGTERM)
+    service.up()
+    out, err = login.communicate(timeout=30)
+
+    assert (login.returncode, out) == (6, "")
+    assert err.endswith("; start the sign-in again\n")
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", port))

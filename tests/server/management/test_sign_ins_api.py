@@ -264,6 +264,24 @@ async def test_sec_04_an_unknown_state_is_an_error_everywhere_and_changes_nothin
     assert await stands(page, sign_in["state"]) == {"status": "wait"}
 
 
+async def test_who_waits_hears_at_once_that_the_daemon_stops_and_the_next_daemon_says_why_it_knows_nothing(
+    page: Managed,
+) -> None:
+    """Behind a socket that stays open another question would go to the next daemon."""
+    sign_in = await starts(page, "codex")
+    path = f"/sign-ins/{sign_in['state']}"
+    async with asyncio.TaskGroup() as group:
+        waits = group.create_task(page.asks("GET", f"{path}?since={sign_in['revision']}"))
+        for _ in range(2):  # asked after it and answered, so that it waits by now
+            await page.asks("GET", "/sign-ins")
+        page.house.draining.set()
+    stopping = waits.result()
+    assert (stopping.status, stopping.json["error"]) == (503, "vaultd is stopping, and the sign-in with it")
+    page.house.draining.clear()
+    unknown = await page.asks("GET", "/sign-ins/CANARY-state?since=1")
+    assert (unknown.status, "vaultd has been started anew since" in unknown.json["message"]) == (404, True)
+
+
 async def test_thr_21_a_page_on_another_name_may_not_bring_an_answer(page: Managed) -> None:
     sign_in = await starts(page, "codex")
     redirect = await page.redirect_of(sign_in["url"])

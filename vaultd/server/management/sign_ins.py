@@ -170,9 +170,10 @@ async def list_(call: Call) -> Signs:
 async def show(call: Call) -> Sign:
     sign_in, since = _named(call), call.query.get("since")
     if since is not None and sign_in.waits:
-        if call.house.draining.is_set():
-            raise TryLater("vaultd is stopping, and the sign-in with it", own=True)
         await race(sign_in.outgrows(int(since), _seconds(call)), _drains(call))
+        # At once: another question might find nobody, or the next daemon.
+        if call.house.draining.is_set() and sign_in.waits:
+            raise TryLater("vaultd is stopping, and the sign-in with it", own=True)
     return await _shown(call, sign_in)
 
 
@@ -256,7 +257,8 @@ def _provider(call: Call, name: str) -> Provider:
 def _named(call: Call) -> SignIn:
     sign_in = call.house.sign_ins.get(call.path["state"])
     if sign_in is None:
-        raise Refused(404, "item not found", message="unknown or expired state")
+        gone = "vaultd does not know this sign-in: it ended long ago, or vaultd has been started anew since"
+        raise Refused(404, "item not found", message=gone)
     return sign_in
 
 
