@@ -20,6 +20,11 @@ from vendors import vendors
 from vaultd.sandbox import Sandbox
 
 CODE_VENDORS = ("codex", "claude", "gemini", "iflow")
+#: Another user who may read our interpreter and its packages, wherever they lie, and write nothing that is not his.
+STRANGER = (
+    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+    *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
+)
 
 
 async def follow(url: str) -> str:
@@ -146,3 +151,34 @@ def beside_a_daemon(factory: pytest.TempPathFactory) -> Iterator[tuple[House, Da
             yield house, daemon
         finally:
             daemon.ends()
+
+
+def unreached(folder: Path, *, listens: bool, mode: int) -> tuple[str, ...]:
+    """The words that run a command where the packaged service's socket stands and no daemon of ours answers at it."""
+    script = folder / "run.py"
+    script.write_text(
+        "import os, signal, socket, sys\n"
+        "os.makedirs('/run/vaultd', exist_ok=True)\n"
+        "one = socket.socket(socket.AF_UNIX)\n"
+        "one.bind('/run/vaultd/admin.sock')\n"
+        f"os.chmod('/run/vaultd/admin.sock', {mode})\n"
+        f"if {listens}:\n"
+        "    one.listen()\n"
+        "    if os.fork() == 0:\n"
+        "        os.closerange(0, 3)\n"
+        "        signal.alarm(20)\n"
+        "        while True:\n"
+        "            one.accept()[0].close()\n"
+        "one.close()\n"
+        "os.execvp(sys.argv[1], sys.argv[1:])\n"
+    )
+    return (
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        'mount -t tmpfs -o mode=755 none /run && exec "$@"',
+        "sh",
+        sys.executable,
+        str(script),
+    )

@@ -20,15 +20,10 @@ import pytest
 from namespace import joined
 from ports import free_port
 from shell import Daemon
-from signing_in import House, Login, beside_a_daemon, follow, is_shut, redirect_of
+from signing_in import STRANGER, House, Login, beside_a_daemon, follow, is_shut, redirect_of, unreached
 
 _NAMESPACE = Path(__file__).parents[1] / "parts" / "namespace.py"
 _SIGNED_IN = "signed in: codex codex@example.com -> codex-codex@example.com"
-#: Another user who may read our interpreter and its packages, wherever they lie, and write nothing that is not his.
-_STRANGER = (
-    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
-    *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
-)
 
 
 @pytest.fixture(scope="module")
@@ -221,37 +216,6 @@ async def test_a_daemon_in_a_container_without_a_published_port_is_signed_in_fro
     assert login.out[1:] == [_SIGNED_IN]
 
 
-def unreached(folder: Path, *, listens: bool, mode: int) -> tuple[str, ...]:
-    """The words that run a command where the packaged service's socket stands and no daemon of ours answers at it."""
-    script = folder / "run.py"
-    script.write_text(
-        "import os, signal, socket, sys\n"
-        "os.makedirs('/run/vaultd', exist_ok=True)\n"
-        "one = socket.socket(socket.AF_UNIX)\n"
-        "one.bind('/run/vaultd/admin.sock')\n"
-        f"os.chmod('/run/vaultd/admin.sock', {mode})\n"
-        f"if {listens}:\n"
-        "    one.listen()\n"
-        "    if os.fork() == 0:\n"
-        "        os.closerange(0, 3)\n"
-        "        signal.alarm(20)\n"
-        "        while True:\n"
-        "            one.accept()[0].close()\n"
-        "one.close()\n"
-        "os.execvp(sys.argv[1], sys.argv[1:])\n"
-    )
-    return (
-        "unshare",
-        "--mount",
-        "sh",
-        "-c",
-        'mount -t tmpfs -o mode=755 none /run && exec "$@"',
-        "sh",
-        sys.executable,
-        str(script),
-    )
-
-
 @pytest.mark.usefixtures("root")
 @pytest.mark.parametrize(
     ("listens", "mode", "code", "says"),
@@ -265,7 +229,7 @@ async def test_a_service_that_is_not_reached_is_told_with_the_command_to_run(
     alone: House, tmp_path: Path, listens: bool, mode: int, code: int, says: str
 ) -> None:
     alone.words = ()
-    login = await alone.login("--codex", within=(*unreached(tmp_path, listens=listens, mode=mode), *_STRANGER))
+    login = await alone.login("--codex", within=(*unreached(tmp_path, listens=listens, mode=mode), *STRANGER))
 
     assert await login.end() == code
     assert re.search(says, login.err)
