@@ -56,6 +56,14 @@ def test_a_stream_that_was_closed_is_nobodys_file(closed: str, person: Person) -
     assert person.types("keys", "list", "--json").json["count"] == 1
 
 
+def test_a_reader_that_goes_away_is_neither_success_nor_a_fault_that_was_found(person: Person) -> None:
+    pipe = 'set -o pipefail; "$0" -m vaultd providers list | exec 0<&-'
+    done = subprocess.run(
+        ["bash", "-c", pipe, sys.executable], env=person.env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_the_first_secret_says_that_it_made_the_root_key_and_no_other(person: Person) -> None:
     said = person.types("keys", "create", "phone").err
     assert said.startswith("a new root key was made: the key file ")

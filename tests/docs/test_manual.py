@@ -18,7 +18,7 @@ def test_both_pages_are_current() -> None:
 def test_every_command_is_told_with_every_exit_code() -> None:
     told = {entry.path.split()[1] for entry in document.entries()}
     assert told == set(main.COMMANDS)
-    codes = {code for _, code in main.EXIT_CODES} | {main.USAGE, main.INTERNAL, main.INTERRUPTED}
+    codes = {code for _, code in main.EXIT_CODES} | {main.USAGE, main.INTERNAL, main.INTERRUPTED, main.READER_GONE}
     assert codes <= set(document.EXIT_CODES)
 
 

@@ -34,6 +34,7 @@ EXIT_CODES: Final[Mapping[int, str]] = {
     70: "A fault of vaultd's own; please report it.",
     78: "The configuration or the source of the root key is wrong; one line says which.",
     130: "Interrupted.",
+    141: "Whoever read the output went away before its end (`| head`).",
 }
 _FILES: Final[Mapping[str, str]] = {
     "~/.config/vaultd/config.yaml": "The configuration; none at all is fine. See `vaultd config show`.",

@@ -59,6 +59,8 @@ USAGE: Final = 2
 INTERNAL: Final = 70
 #: 128 + SIGINT, what a shell expects of an interrupted program.
 INTERRUPTED: Final = 130
+#: 128 and SIGPIPE's number, what a shell expects of a program whose reader went away (`| head`).
+READER_GONE: Final = 141
 
 
 def exit_code(error: errors.VaultdError) -> int:
@@ -157,9 +159,10 @@ def run(argv: Sequence[str], *, serve: Serve) -> int:
     except click.ClickException as error:
         terminal.complain(error.format_message(), hint=_usage_hint(error))
         return USAGE
-    except BrokenPipeError:
+    except SystemExit:
+        # All that click means by it here; its 1 would say that something is to be done (`doctor`).
         terminal.abandon_stdout()
-        return 0
+        return READER_GONE
     except Exception as error:  # noqa: BLE001 - the last line of defence: a message may quote a secret, so only the place is told
         terminal.complain(f"internal error: {type(error).__name__} at {_place(error)}; please report it")
         return INTERNAL
