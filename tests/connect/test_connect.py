@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import json
 import os
+import pwd
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from beside import Machine, Owner
 from ports import free_port
 from shell import Person
 
+#: As the daemon's clients are told apart: by the machine's name for who runs them.
+ME = pwd.getpwuid(os.geteuid()).pw_name
 SETTINGS = b'{\n\t"env": {"ANTHROPIC_API_KEY": "sk-CANARY-of-mine", "FOO": "bar"},\n\t"theme": "dark"\n}'
 
 
@@ -73,7 +76,7 @@ def test_what_was_touched_between_keeps_its_touches(owner: Owner) -> None:
     owner.connects("claude-code", "--models", "opus=gpt-5.5")
     left = owner.connects("claude-code", "--undo")
     assert said_in(file) == json.loads(SETTINGS) | {"model": "opus", "verbose": True}
-    assert "vaultd keys delete claude-code" in left.err
+    assert f"vaultd keys delete claude-code@{ME}" in left.err
 
 
 def test_how_each_client_stands(owner: Owner, machine: Machine) -> None:
@@ -121,7 +124,7 @@ def test_what_lies_beside_our_lines_is_shown_without_keys(owner: Owner) -> None:
     owner.has(".claude/settings.json", json.dumps({"apiKeyHelper": "echo sk-CANARYCANARY", "env": said}).encode())
     owner.has(".gemini/.env", b"GEMINI_API_KEY='CANARY a'\nURL=postgres://me:CANARY@db/x\n")
     shown = owner.connects("claude-code", "--print").out + owner.connects("gemini-cli", "--print").out
-    assert "CANARY" not in shown and "token --client-key claude-code" in shown
+    assert "CANARY" not in shown and f"token --client-key claude-code@{ME}" in shown
 
 
 def test_what_would_count_for_more_is_taken_out_and_comes_back(owner: Owner) -> None:
@@ -296,10 +299,10 @@ def test_a_daemon_elsewhere_that_does_not_answer_yet(owner: Owner) -> None:
 
 def test_a_key_that_is_switched_off_is_not_handed_out(owner: Owner) -> None:
     owner.connects("qwen-code")
-    owner.types("keys", "disable", "qwen-code")
+    owner.types("keys", "disable", f"qwen-code@{ME}")
     done = owner.types("connect", "qwen-code")
-    owner.types("keys", "enable", "qwen-code")
-    assert (done.code, "vaultd keys enable qwen-code" in done.err) == (78, True)
+    owner.types("keys", "enable", f"qwen-code@{ME}")
+    assert (done.code, f"vaultd keys enable qwen-code@{ME}" in done.err) == (78, True)
     assert owner.connects("qwen-code").code == 0
     owner.connects("qwen-code", "--undo")
 

@@ -19,7 +19,7 @@ import os
 import pwd
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -127,7 +127,7 @@ def _stopped() -> VaultdError:
 
 def _forbidden(call: Call) -> VaultdError:
     group = _group_of(SYSTEM_SOCKET)
-    person = _name(call)
+    person = user(call.env)
     again = shlex.join(["vaultd", *call.words])
     if person in _members(group):
         says = f"you are in group {group} from your next login on; until then: sg {group} -c {again!r}"
@@ -151,8 +151,9 @@ def _members(group: str) -> Sequence[str]:
         return []
 
 
-def _name(call: Call) -> str:
+def user(env: Mapping[str, str]) -> str:
+    """What the person is called on this machine."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
-        return call.env.get("USER", "USER")
+        return env.get("USER", "USER")

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from vaultd.cli import terminal
+from vaultd.cli import terminal, whose
 from vaultd.cli.ask import ask, call_of
 from vaultd.cli.connect.clients import CLIENTS, Client, Wish
 from vaultd.cli.connect.edit import Edit
@@ -34,6 +34,8 @@ _NAMED: Final = re.compile(
 _SHAPED: Final = re.compile(
     r"""\b(?:sk-|vk_|AIza|gh[a-z]_|eyJ)[\w.-]{8,}|(?<=Bearer )[^\s"']+|(?<=://)[^\s/@"']+(?=@)"""
 )
+#: What a client key's alias does not hold (`vault.clients`); a directory's user names may.
+_NO_ALIAS: Final = re.compile(r"[^A-Za-z0-9._+-]")
 _NOT_MADE_YET: Final = "vk_made-when-this-is-written"
 #: The `/v1` that many clients want is taken for none; a name, a password or another path would be lost on the way.
 _ADDRESS: Final = re.compile(r"https?://([\w.-]+|\[[\da-f:.]+\])(:\d+)?(/v1)?/?", re.IGNORECASE)
@@ -85,7 +87,7 @@ def undo(env: Mapping[str, str], name: str, *, show: bool) -> None:
         terminal.out(f"{'removed' if change.becomes is None else 'restored'} {change.path}")
         for path in change.kept:
             terminal.chat(f"{change.path}: {path} was changed since, and stays")
-    terminal.chat(f"its client key goes on to open the daemon, until: vaultd keys delete {name}")
+    terminal.chat(f"its client key goes on to open the daemon, until: vaultd keys delete {_key_name(env, name)}")
 
 
 def write(ctx: click.Context, name: str, words: Words, *, show: bool) -> None:
@@ -145,7 +147,7 @@ def _here(ctx: click.Context, name: str, client: Client, show: bool) -> Daemon:
         terminal.chat(f"no daemon answers; {url} is taken for its address, as configured")
     # In these words a helper finds the same daemon as this command did.
     config = ["--config", str(expanded(call.env, call.config).absolute())] if call.config else []
-    helper = [*_ourselves(), "token", *config, "--client-key", name]
+    helper = [*_ourselves(), "token", *config, "--client-key", _key_name(call.env, name)]
     return Daemon(url, helper, _key(ctx, name, client, show), ask(ctx, "models.list")["data"])
 
 
@@ -167,13 +169,19 @@ def _configured(ctx: click.Context) -> str:
     return _url(f"{scheme}://{host}:{config.port}")
 
 
+def _key_name(env: Mapping[str, str], name: str) -> str:
+    """Whose client it is: of several people with one daemon each has a key, so that usage tells them apart and one of
+    them can be shut out alone."""
+    return f"{name}@{_NO_ALIAS.sub('-', whose.user(env))}"
+
+
 def _key(ctx: click.Context, name: str, client: Client, show: bool) -> str:
-    """A key of the client's own, so that the usage shows who asked."""
-    found = next((key for key in ask(ctx, "keys.list")["data"] if key["alias"] == name), None)
+    alias = _key_name(call_of(ctx).env, name)
+    found = next((key for key in ask(ctx, "keys.list")["data"] if key["alias"] == alias), None)
     if found is None:
-        return _NOT_MADE_YET if show else str(ask(ctx, "keys.create", {"alias": name})["data"]["vApiKey"])
+        return _NOT_MADE_YET if show else str(ask(ctx, "keys.create", {"alias": alias})["data"]["vApiKey"])
     if not found["status"]:
-        raise Misconfigured(f"its client key is switched off: vaultd keys enable {name}")
+        raise Misconfigured(f"its client key is switched off: vaultd keys enable {alias}")
     if show or not client.keeps_key:
         return str(found["vApiKey"])
     return str(ask(ctx, "keys.get", {"key": found["id"]})["data"]["vApiKey"])
