@@ -27,7 +27,7 @@ from vaultd.house import House, build
 from vaultd.oauth.tokens import Account, Tokens
 from vaultd.secret import Secret
 from vaultd.vault.credential import Credential, DeadLogin, Settings
-from vaultd.vault.recovery import add
+from vaultd.vault.recovery import add, pair
 
 T = TypeVar("T")
 DAY = 86400.0
@@ -47,7 +47,7 @@ def environment(home: Path) -> dict[str, str]:
 async def made(home: Path) -> None:
     """A root key, a recovery key, two client keys, two sealed API keys."""
     house = await build(environment(home), None, for_daemon=False)
-    await add(house.keyring, lambda _jwk: None)
+    await add(house.keyring, pair().public)
     for alias in ("laptop", "phone"):
         await house.clients.create(alias)
     for label in ("work", "home"):

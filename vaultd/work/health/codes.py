@@ -103,7 +103,7 @@ _CONFIG: Final = {
 _KEYS: Final = {
     "vault-missing": Fault(
         "root-key", "fail", "There is no vault here and no daemon answers: nothing was signed in or served yet.",
-        "vaultd login --codex, or another vendor; or vaultd serve",
+        "vaultd login --codex, or another vendor, or vaultd serve",
     ),
     "key-missing": Fault(
         "root-key", "fail", "There are sealed files, and no source gives a root key.",
