@@ -379,17 +379,22 @@ async def build(
         recent=Recent(lambda: list(house.secrets())),
         daemon=Daemon(clock.now()) if for_daemon else None,
     )
-    house.request_log.turn(config.request_log)
+    _settle(house, loaded)
+    return house
+
+
+def _settle(house: House, loaded: Loaded) -> None:
+    """What the parts hear of each other once all of them are there."""
+    house.request_log.turn(house.config.request_log)
     _tell_numbers(house)
-    house.warnings[:] = _warnings(loaded, catalog, keyring, house.request_log)
-    if for_daemon:
+    house.warnings[:] = _warnings(loaded, house.catalog, house.keyring, house.request_log)
+    if house.daemon is not None:
         set_up_log(house)
     else:  # a command says what happened by its answer; logging's last resort would say half of it once more
         logging.getLogger("vaultd").addHandler(logging.NullHandler())
-    house.memory.recall(config.cooldown.max_seconds)
+    house.memory.recall(house.config.cooldown.max_seconds)
     use_usage(house)
-    owner.changed(lambda: house.quotas.keep(pool.roster(house)))
-    return house
+    house.owner.changed(lambda: house.quotas.keep(house.pool.roster(house)))
 
 
 def set_up_log(house: House) -> None:
