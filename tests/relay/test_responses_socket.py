@@ -11,13 +11,17 @@ from typing import Any
 import aiohttp
 import openai
 import pytest
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 from openai.types.responses import Response
 from openai.types.responses.responses_server_event import ResponseWsError
 from stand_in import CLIENT_KEY, Relayed, Serve, Vendor, stream, whole
 
-from vaultd.server.responses_socket import Memory
+from vaultd.server.guard import client_key, guarded
+from vaultd.server.relay import Desk
+from vaultd.server.responses_socket import Memory, Sockets
+from vaultd.server.slow import LIMITS
 from vaultd.work.metrics import Seen
+from vaultd.work.relay import Relay
 
 KEY = {"authorization": f"Bearer {CLIENT_KEY}"}
 ASK = {"type": "response.create", "model": "m-codex", "store": False}
@@ -349,6 +353,33 @@ async def test_each_request_is_counted_and_the_socket_is_none(serve: Serve, vend
     assert 'vaultd_requests_total{format="openai-responses",provider="",route="relay",status="400"} 1.0' in text
     assert 'vaultd_requests_total{format="openai-responses",provider="",route="socket",status="101"} 1.0' in text
     assert text.count("vaultd_requests_total{") == 3, "what Codex has read it only acknowledges"
+
+
+class FaultyDesk(Desk):
+    """Its relay cannot be reached for a fault of ours."""
+
+    @property
+    def relay(self) -> Relay:
+        raise LookupError
+
+
+async def test_a_fault_of_ours_is_counted_as_one_and_not_as_a_client_that_hung_up(serve: Serve) -> None:
+    relayed = await serve()
+    house = relayed.house
+    sockets = Sockets(house, FaultyDesk(house), LIMITS)
+    app = web.Application()
+    app.router.add_get("/", guarded(house, "openai-responses", client_key, sockets.handle))
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with relayed.session.ws_connect(f"http://127.0.0.1:{runner.addresses[0][1]}/", headers=KEY) as socket:
+            await socket.send_str(json.dumps(ASK | {"input": []}))
+            assert (await socket.receive()).data == WSCloseCode.INTERNAL_ERROR
+    finally:
+        await runner.cleanup()
+    assert house.metrics.lane("relay", "openai-responses").answered == {("", 500): 1}
+    assert house.metrics.in_work == 0
 
 
 async def test_at_the_end_an_idle_socket_is_closed_and_a_busy_one_ends_its_answer(serve: Serve, vendor: Vendor) -> None:

@@ -235,6 +235,11 @@ class _Socket:
         except VaultdError as error:
             story.status = 502
             await self._say(grammar.refused(Refusal(502, "upstream", str(error)), lane))
+        except ConnectionError:
+            raise  # in the middle of a write: the client is gone
+        except Exception:
+            story.status = 500  # a fault of ours, counted as `server.guard` counts one
+            raise
         finally:
             if asks:
                 counted = metrics.lane("relay", "openai-responses")
