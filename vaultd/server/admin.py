@@ -29,8 +29,10 @@ from vaultd.errors import Misconfigured, VaultdError, told
 from vaultd.house import House
 from vaultd.net.local import reachable
 from vaultd.server.management import app as management
+from vaultd.server.slow import LIMITS, Limits, body_deadline
 from vaultd.server.status import readyz
 from vaultd.verbs import VERBS, run
+from vaultd.work.story import CLIENT_GONE
 
 _log = logging.getLogger("vaultd.admin")
 
@@ -47,11 +49,21 @@ _UCRED: Final = struct.Struct("3i")
 
 
 @contextlib.asynccontextmanager
-async def listening(house: House, inherited: socket.socket | None = None) -> AsyncIterator[Path]:
+async def listening(
+    house: House, inherited: socket.socket | None = None, limits: Limits = LIMITS
+) -> AsyncIterator[Path]:
     """The daemon's admin socket, from here to the end of the block. Answers where it is."""
     path, bound = _claim(house.places.admin_sockets[0]) if inherited is None else (_shared(inherited), inherited)
-    app = make_app(house, any_peer=inherited is not None)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_LAST_WORDS)
+    app = make_app(house, any_peer=inherited is not None, limits=limits)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        # 15 s between requests and for a head. A command asks at once, one question a connection; what it waits for,
+        # a verb's 90 s or a sign-in, is a request in hand, which this does not count.
+        keepalive_timeout=limits.idle,
+        handle_signals=False,
+        shutdown_timeout=_LAST_WORDS,
+    )
     await runner.setup()
     try:
         await web.SockSite(runner, bound).start()
@@ -80,9 +92,10 @@ def _shared(inherited: socket.socket) -> Path:
     return path
 
 
-def make_app(house: House, *, any_peer: bool = False) -> web.Application:
+def make_app(house: House, *, any_peer: bool = False, limits: Limits = LIMITS) -> web.Application:
     """`any_peer`: whoever could connect is let in."""
-    app = web.Application(client_max_size=_BODY_LIMIT, middlewares=[] if any_peer else [_known_peers_only])
+    guards = [_hang_ups] if any_peer else [_hang_ups, _known_peers_only]
+    app = web.Application(client_max_size=_BODY_LIMIT, middlewares=guards)
     turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def about(_request: web.Request) -> web.Response:
@@ -93,13 +106,24 @@ def make_app(house: House, *, any_peer: bool = False) -> web.Application:
     async def verb(request: web.Request) -> web.Response:
         # One at a time per peer: a loop of one caller must not starve another (THR-44).
         async with turns.setdefault(_peer(request)[0], asyncio.Lock()):
-            return await _run(house, request.match_info["name"], await request.read(), who_of(request))
+            # Timed from here on: what waits for its turn is not slow.
+            body = await _body(request, limits)
+            return await _run(house, request.match_info["name"], body, who_of(request))
 
     app.router.add_get("/about", about)
     app.router.add_get("/readyz", readyz(house))
     app.router.add_post("/verb/{name}", verb)
-    management.mount(app, house, who_of)
+    management.mount(app, house, who_of, limits)
     return app
+
+
+async def _body(request: web.Request, limits: Limits) -> bytes:
+    deadline = body_deadline(request, limits)
+    try:
+        return await request.read()
+    finally:
+        if deadline is not None:
+            deadline.cancel()
 
 
 async def _run(house: House, name: str, body: bytes, who: str) -> web.Response:
@@ -131,6 +155,18 @@ def who_of(request: web.Request) -> str:
     """For the audit log: as far as the kernel shows it."""
     uid = _peer(request)[1]
     return f"admin socket uid {uid}{' (another user)' if uid == _NOBODY and not _sees_every_uid() else ''}"
+
+
+@web.middleware
+async def _hang_ups(request: web.Request, handler: Any) -> web.StreamResponse:
+    """A command that was ended, or cut off, within its request: aiohttp would tell of it as a fault of ours."""
+    try:
+        answer: web.StreamResponse = await handler(request)
+    except ConnectionError:
+        if request.transport is not None and not request.transport.is_closing():
+            raise
+        return web.Response(status=CLIENT_GONE)  # nobody sees it
+    return answer
 
 
 @web.middleware
