@@ -54,7 +54,12 @@ def backup(ctx: click.Context, out: Path, to: Path | None, as_json: bool) -> Non
         "credentials": kinds.count("credential"),
         "client_keys": kinds.count("client-key"),
         "files": [name for name in lines if name.partition("/")[0] not in {"credential", "client-key"}],
+        "left_out": page["left_out"],
     }
+    for row in told["left_out"]:
+        terminal.chat(f"not in the backup: {row['file']}: {row['reason']}; next: {row['action']}")
+    if told["left_out"]:
+        terminal.chat("the backup is whole but for these: back up again once they can be used")
     if as_json:
         terminal.out_json(told)
         return

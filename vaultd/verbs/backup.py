@@ -13,8 +13,10 @@ from vaultd.errors import Misconfigured
 from vaultd.house import House
 from vaultd.vault import backup as format_
 from vaultd.verbs.arguments import text
+from vaultd.verbs.credentials import refused
 from vaultd.work import backing_up
 from vaultd.work.backing_up import Row
+from vaultd.work.health.codes import found
 
 #: Half of what one answer over the socket may hold (`net.local`).
 _PAGE: Final = 8 * 1024 * 1024
@@ -24,7 +26,8 @@ _TEXTS: Final = ("config", "prices", "providers")
 
 async def backup(house: House, args: Mapping[str, Any]) -> Any:
     """`{"id", "after", "recipient"}`: each member's sealed lines, from the one after `after` on, as many as fit; `more`
-    where there are others. Without a recipient it is sealed for the vault's recovery keys."""
+    where there are others. Without a recipient it is sealed for the vault's recovery keys. `left_out`: files of logins
+    and client keys that cannot be used, and so not be taken along."""
     keys = format_.recipients(await _recipients(house, args))
     await house.owner.rescan()
     await house.clients.rescan()
@@ -39,7 +42,18 @@ async def backup(house: House, args: Mapping[str, Any]) -> Any:
         if size > _PAGE:
             break
     more = bool(data) and data[-1]["name"] != wanted[-1]
-    return {"data": data, "more": more, "recipients": [key.as_dict(private=False) for key in keys]}
+    recipients = [key.as_dict(private=False) for key in keys]
+    return {"data": data, "more": more, "recipients": recipients, "left_out": _left_out(house)}
+
+
+def _left_out(house: House) -> list[dict[str, str]]:
+    # A file that was rolled back under a daemon that holds the newest is refused, and the login goes along.
+    held = house.owner.snapshot()
+    rows = [row for row in refused(house) if row["file"].removesuffix(".json") not in held]
+    for file, reason in sorted(house.clients.refused().items()):
+        finding = found("client-key-damaged", reason, subject=str(house.keyring.clients.folder / file))
+        rows.append({"file": file, "reason": finding.says, "action": finding.action, "code": finding.code})
+    return rows
 
 
 async def plan_restore(house: House, args: Mapping[str, Any]) -> Any:
