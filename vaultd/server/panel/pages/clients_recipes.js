@@ -1,5 +1,5 @@
 // What to put into which client so that it talks to this daemon, as data. Commands and file formats are the same in every
-// language; only the captions are texts. What each client reads was seen by running it (README, "Point a client at it").
+// language; only the captions are texts. What each client reads was seen by running it (docs/clients.md).
 
 /** What stands in a recipe while no key was chosen. A shell and a person both see that it has to be replaced. */
 export const PLACEHOLDER = "YOUR-CLIENT-KEY";
