@@ -70,7 +70,7 @@ export default {
   "finding.process-open": "该进程可被转储，或被同一用户的其他进程读取。",
   "finding.log-unwritable": "已开启 logging-to-file，但文件无法写入；日志输出到 stderr。",
   "finding.audit-unwritable": "审计日志无法写入，因此拒绝任何更改；转发和续期照常进行。",
-  "finding.audit-broken": "审计日志与上次写入后不一致：有记录被改动、删除或换回旧文件。",
+  "finding.audit-broken": "审计日志与上次写入后不一致：有记录被改动或删除，或者文件被换成了旧的。",
   "finding.usage-unwritable": "用量无法写入，暂存在内存中；请求不受影响。",
   "finding.usage-broken": "用量数据库已损坏并被移开，重新开始统计。",
   "finding.prices-unusable": "usage.prices-file 无法读取或采用，继续使用上一份有效价目。",

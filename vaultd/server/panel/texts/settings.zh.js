@@ -98,7 +98,7 @@ export default {
   "settings.says.remote-management.disable-control-panel": "`/management.html` 返回 404。",
   "settings.says.remote-management.allowed-origins": "托管在别处的面板的确切来源。",
   "settings.says.alerts.webhook-url": "每当出现需要人处理的故障以及恢复时，向此地址 POST JSON，其中以标识（含邮箱）称呼凭据，不含令牌。重启后仍存在的故障会再次告知。代码见 docs/doctor.md。留空：只写日志和指标。",
-  "settings.says.tracing.otlp-url": "接收 OTLP（HTTP）的采集器地址，例如 `http://127.0.0.1:4318`，其后接 `/v1/traces`。只发送请求与续期的跨度，不含对话内容，见 docs/monitoring.md。需要 `pip install 'vaultd[otel]'`。留空：不发送。不读取 OTEL_EXPORTER_* 环境变量。",
+  "settings.says.tracing.otlp-url": "接收 OTLP（HTTP）的采集器地址，例如 `http://127.0.0.1:4318`，会自动加上 `/v1/traces`。只发送请求与续期的 span，不含对话内容，见 docs/monitoring.md。需要 `pip install 'vaultd[otel]'`。留空：不发送。不读取 OTEL_EXPORTER_* 环境变量。",
   "settings.says.tracing.headers": "随请求发给采集器的请求头，例如它的密钥。",
   "settings.says.usage-statistics-enabled": "`false` 时不收集任何用量。",
   "settings.says.debug": "更多日志；绝不包含正文或密钥。",
