@@ -67,7 +67,7 @@ def backup(
     out = tmp_path_factory.mktemp("b") / "vaultd.backup"
     done = person.types("backup", "--out", str(out))
     assert done.code == 0, done.err
-    assert "3 credentials, 1 client keys, config, providers/mine.yaml" in done.out
+    assert "3 credentials, 2 client keys, config, providers/mine.yaml" in done.out
     return out
 
 
@@ -112,7 +112,7 @@ def test_the_vault_comes_back_on_a_new_machine_and_its_logins_work_there(
 ) -> None:
     looked = elsewhere.types("restore", str(backup), "--key", "-", stdin=recovery.read_text())
     assert looked.code == 0, looked.err
-    assert looked.out.count("would restore: ") == 6
+    assert looked.out.count("would restore: ") == 7
     assert "one machine only" in looked.err
     assert not elsewhere.config.exists()
     assert list(elsewhere.auth_dir.glob("*.json")) == []
