@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +44,7 @@ _REFUSALS: Final[list[dict[str, Any]]] = [
 ]
 #: What `doctor` calls a manifest that cannot be used.
 _INVALID: Final = "manifest-invalid"
+_NONE: Final[Mapping[Path, bytes]] = {}
 
 
 def shipped_folder() -> Path:
@@ -52,15 +53,19 @@ def shipped_folder() -> Path:
     return packaged if packaged.is_dir() else packaged.parents[1] / "providers"
 
 
-def load(shipped: Path, dropin: Path | None, config: Config, config_source: str) -> Catalog:
-    """Raises Misconfigured naming file, dotted key and nearest key."""
+def load(
+    shipped: Path, dropin: Path | None, config: Config, config_source: str, coming: Mapping[Path, bytes] = _NONE
+) -> Catalog:
+    """`coming`: drop-ins that are to be written only if this takes them. Raises Misconfigured naming file, dotted key
+    and nearest key."""
     notes: list[str] = []
-    drafts = {path.stem: _Draft.of_file(path, SHIPPED) for path in _manifests(shipped)}
+    drafts = {path.stem: _Draft.of_file(path, SHIPPED, _NONE) for path in _manifests(shipped)}
     # A config beside the checkout's own `providers` would drop in what is shipped.
-    for path in _manifests(dropin) if dropin is not None and dropin.resolve() != shipped.resolve() else ():
+    there = _manifests(dropin) if dropin is not None and dropin.resolve() != shipped.resolve() else []
+    for path in sorted({*there, *coming}):
         if path.stem in drafts:
             notes.append(f"{path} replaces the shipped manifest `{path.stem}` whole")
-        drafts[path.stem] = _Draft.of_file(path, f"drop-in {path}")
+        drafts[path.stem] = _Draft.of_file(path, f"drop-in {path}", coming)
     _add_compat(drafts, config, config_source, notes)
     for id_, overlay in config.providers.items():
         _lay_over(drafts, id_.lower(), overlay, config_source)
@@ -86,9 +91,10 @@ class _Draft:
         self.from_config = origin.startswith("config ")
 
     @classmethod
-    def of_file(cls, path: Path, origin: str) -> _Draft:
+    def of_file(cls, path: Path, origin: str, coming: Mapping[Path, bytes]) -> _Draft:
         try:
-            raw = yaml.without_nulls(yaml.load(path.read_bytes(), str(path)))
+            text = coming[path] if path in coming else path.read_bytes()
+            raw = yaml.without_nulls(yaml.load(text, str(path)))
         except OSError as error:
             raise Misconfigured(f"{path}: cannot be read: {error.strerror}", code=_INVALID) from error
         except Misconfigured as error:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
+from vaultd.config import places
 from vaultd.config.load import read
 from vaultd.errors import Misconfigured
 from vaultd.house import House
@@ -15,13 +16,13 @@ from vaultd.vault import backup as format_
 from vaultd.verbs.arguments import text
 from vaultd.verbs.credentials import refused
 from vaultd.work import backing_up
-from vaultd.work.backing_up import Row
+from vaultd.work.backing_up import Row, Texts
 from vaultd.work.health.codes import found
 
 #: Half of what one answer over the socket may hold (`net.local`).
 _PAGE: Final = 8 * 1024 * 1024
-#: Members that are files of the configuration, put back before anything is read by it.
-_TEXTS: Final = ("config", "prices", "providers")
+#: Members that are files of the configuration, put back before anything is read by it, in this order.
+_TEXTS: Final = ("providers", "config", "prices")
 
 
 async def backup(house: House, args: Mapping[str, Any]) -> Any:
@@ -70,18 +71,32 @@ async def _restore(house: House, args: Mapping[str, Any], *, act: bool) -> Any:
     if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
         raise Misconfigured("members: a list of {name, data} is expected")
     await house.owner.rescan()
-    rows = [asdict(await _back(house, text(member, "name"), text(member, "data", ""), act=act)) for member in members]
+    given = {text(member, "name"): text(member, "data", "") for member in members}
+    if outside := [name for name in given if not format_.is_member(name)]:  # a path elsewhere among them
+        raise Misconfigured(f"{outside[0]!r}: no member of a backup is called so")
+    texts = await asyncio.to_thread(_weighed, house, given)
+    # Manifests before the configuration: what it says of their providers is wrong until they are there.
+    rows = [asdict(await _back(house, texts, name, given[name], act=act)) for name in sorted(given, key=_turn)]
     if act and any(row["name"].partition("/")[0] in _TEXTS and row["does"] == "new" for row in rows):
         await house.take_up()
     return {"acted": act, "data": rows}
 
 
-async def _back(house: House, name: str, data: str, *, act: bool) -> Row:
-    if not format_.is_member(name):  # a path elsewhere among them
-        raise Misconfigured(f"{name!r}: no member of a backup is called so")
+def _weighed(house: House, given: Mapping[str, str]) -> Texts:
+    """In a worker thread: it may be a hundred manifests."""
+    here = read(house.env, house.config_option)
+    ours = {name: data for name, data in given.items() if name.partition("/")[0] in _TEXTS}
+    return backing_up.weighed(ours, here, lambda config: places.find(house.env, house.config_option, config))
+
+
+def _turn(name: str) -> int:
+    kind = name.partition("/")[0]
+    return _TEXTS.index(kind) if kind in _TEXTS else len(_TEXTS)
+
+
+async def _back(house: House, texts: Texts, name: str, data: str, *, act: bool) -> Row:
     if name.partition("/")[0] in _TEXTS:
-        # As they are with what was put back just before.
-        return await backing_up.text_back(name, data, read(house.env, house.config_option).places, act=act)
+        return await backing_up.text_back(name, data, texts, act=act)
     folder = read(house.env, house.config_option).places.auth_dir.resolve()
     if act and folder != house.owner.folder.resolve():
         raise Misconfigured(f"the configuration keeps credentials in {folder}: restart vaultd, then restore once more")

@@ -7,15 +7,17 @@ only of this machine stays: leases, ledger, journal, usage, logs. A login comes 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
+from vaultd.catalog.load import load, shipped_folder
 from vaultd.catalog.models import Catalog
-from vaultd.config.load import parse
+from vaultd.config.load import Loaded, parse
+from vaultd.config.model import Config
 from vaultd.config.places import Places
 from vaultd.errors import Misconfigured
 from vaultd.pool.explain import at
@@ -30,6 +32,8 @@ from vaultd.work.config_file import ConfigFile
 _WAIT: Final = 60.0
 #: As for the request that brings it; the largest known is the example with every key, 20 kB.
 _TEXT_LIMIT: Final = 512 * 1024
+#: As messages name a configuration that is not written yet.
+_SOURCE: Final = "the backup's configuration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +90,70 @@ def _text(path: Path) -> bytes:
     return data
 
 
-async def text_back(name: str, data: str, places: Places, *, act: bool) -> Row:
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What comes back of the configuration's files: where each belongs, and what a reload would say against it."""
+
+    places: Places
+    #: Member → why it cannot be accepted.
+    refused: Mapping[str, str]
+
+
+def weighed(given: Mapping[str, str], here: Loaded, placed: Callable[[Config], Places]) -> Texts:
+    """The backup's files by their names, found right as a reload would find them, before any is written: one that is
+    wrong stops every command. Together, for one may be of use only with another; where that fails, one by one."""
+    refused: dict[str, str] = {}
+    config, places = here.config, here.places
+    comes = "config" in given and places.config_file is None
+    if comes:
+        try:
+            config = parse(given["config"], _SOURCE, [])
+        except Misconfigured as error:
+            refused["config"], comes = str(error), False
+    source = _SOURCE if comes else here.source
+    try:
+        _accept(placed(config), config, source, _coming(given, placed(config)))
+        return Texts(placed(config), refused)
+    except Misconfigured:
+        good: dict[str, str] = {}
+    for name, data in given.items():
+        if not name.startswith("providers/"):
+            continue
+        try:
+            _accept(places, here.config, here.source, _coming(good | {name: data}, places))
+            good[name] = data
+        except Misconfigured as error:
+            refused[name] = str(error)
+    if comes:
+        try:
+            _accept(placed(config), config, source, _coming(good, placed(config)))
+            places = placed(config)
+        except Misconfigured as error:
+            refused["config"] = str(error)
+    return Texts(places, refused)
+
+
+def _accept(places: Places, config: Config, source: str, coming: Mapping[Path, bytes]) -> None:
+    load(shipped_folder(), places.providers_dir, config, source, coming)
+
+
+def _coming(given: Mapping[str, str], places: Places) -> dict[Path, bytes]:
+    """The manifests that are not there yet."""
+    manifests = (name.partition("/")[2] for name in given if name.startswith("providers/") and name.endswith(".yaml"))
+    paths = (places.providers_dir / file for file in manifests)
+    return {path: given[f"providers/{path.name}"].encode() for path in paths if not path.exists()}
+
+
+async def text_back(name: str, data: str, texts: Texts, *, act: bool) -> Row:
     """A file of the configuration comes where none is; one that is there stays."""
-    path = _place_of(name, places)
+    path = _place_of(name, texts.places)
+    if path is None:
+        return Row(name, "no place for it", "left", "the configuration does not say where it would lie")
     try:
         file = ConfigFile(path)
         there = file.read()
-        if there is None and name == "config":
-            parse(data, "the backup's configuration", [])
+        if there is None and name in texts.refused:
+            return Row(name, "cannot be accepted", "left", texts.refused[name])
         if there is None and act:
             async with file.held():
                 if not file.replace(data.encode(), None):
@@ -107,15 +167,13 @@ async def text_back(name: str, data: str, places: Places, *, act: bool) -> Row:
     return Row(name, str(path), "left", "another one is here, which stays")
 
 
-def _place_of(name: str, places: Places) -> Path:
+def _place_of(name: str, places: Places) -> Path | None:
     kind, _, file = name.partition("/")
     if name == "config":
         return places.config_file or places.config_dir / "config.yaml"
-    if name == "prices" and places.prices_file is not None:
+    if name == "prices":
         return places.prices_file
-    if kind == "providers" and file.endswith(".yaml"):
-        return places.providers_dir / file
-    raise Misconfigured(f"{name}: the configuration here has no place for it")
+    return places.providers_dir / file if kind == "providers" and file.endswith(".yaml") else None
 
 
 async def key_back(name: str, data: str, clients: ClientKeys, *, act: bool) -> Row:
