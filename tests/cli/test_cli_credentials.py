@@ -107,7 +107,7 @@ def test_thr_38_a_plaintext_file_is_reported_and_not_loaded(person: Person, drop
     listed = person.types("credentials", "list", "--json").json
     assert listed["data"] == []
     assert listed["refused"][0]["file"] == dropped.name
-    assert listed["refused"][0]["action"] == f"vaultd credentials import {dropped}"
+    assert listed["refused"][0]["action"] == f"vaultd credentials import {dropped} --yes --remove"
     status = person.types("status").out
     assert status.startswith(f"! {dropped.name}: not sealed")
     assert "CANARY" not in status
@@ -117,7 +117,7 @@ def test_thr_36_a_file_open_to_others_is_pointed_at_the_import_too(person: Perso
     dropped.chmod(0o644)
     row = person.types("credentials", "list", "--json").json["refused"][0]
     assert row["reason"] == "not sealed, so not loaded"  # the import seals it and shuts it
-    assert row["action"] == f"vaultd credentials import {dropped}"
+    assert row["action"] == f"vaultd credentials import {dropped} --yes --remove"
 
 
 def test_an_import_can_be_looked_at_first(person: Person, dropped: Path) -> None:
@@ -169,7 +169,7 @@ def test_doctor_names_each_finding_and_its_next_action(person: Person, dropped: 
     assert len(checks) >= 12
     assert checks["process"]["state"] == "ok"
     assert checks["sealed-files"]["state"] == "fail"
-    assert checks["sealed-files"]["action"] == f"vaultd credentials import {dropped}"
+    assert checks["sealed-files"]["action"] == f"vaultd credentials import {dropped} --yes --remove"
     assert checks["daemon"]["action"] == "vaultd serve"
     assert all(row["action"] for row in checks.values() if row["state"] != "ok")
 

@@ -136,7 +136,7 @@ def test_thr_38_a_plaintext_file_is_reported_imported_and_then_served(
     dropped.write_text(json.dumps(token | {"expired": "2099-01-01T00:00:00Z"}))
     dropped.chmod(0o600)
     daemon.says("credential file refused")
-    assert f"vaultd credentials import {dropped}" in person.types("status").out
+    assert f"vaultd credentials import {dropped} --yes --remove" in person.types("status").out
     assert person.types("credentials", "import", str(dropped), "--yes", "--remove").code == 0
     listed = person.types("credentials", "list", "--json").json
     assert (listed["data"][0]["state"], listed["refused"]) == ("available", [])

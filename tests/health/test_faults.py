@@ -441,7 +441,7 @@ def test_thr_38_a_file_in_clear_is_named_with_the_command_that_imports_it(
     dropped.write_text('{"type": "claude", "access_token": "CANARY-a"}')
     dropped.chmod(0o600)
     rows = {row["code"]: row for row in person.types("doctor", "--json").json["checks"]}
-    assert rows["file-plaintext"]["action"] == f"vaultd credentials import {dropped}"
+    assert rows["file-plaintext"]["action"] == f"vaultd credentials import {dropped} --yes --remove"
     assert rows["file-plaintext"]["subject"] == str(dropped)
     dropped.chmod(0o644)
     again = {row["code"]: row for row in person.types("doctor", "--json").json["checks"]}

@@ -104,7 +104,7 @@ async def test_thr_38_a_plaintext_file_is_not_loaded_but_reported_with_the_next_
     await owner.load()
     assert owner.snapshot() == {}
     reason = owner.refused()["codex-x@y.example.json"]
-    assert f"vaultd credentials import {dropped}" in reason
+    assert f"vaultd credentials import {dropped} --yes --remove" in reason
     assert "CANARY" not in reason
     dropped.unlink()
     await owner.rescan()

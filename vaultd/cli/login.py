@@ -88,6 +88,7 @@ def _label(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     default=900.0,
     metavar="SECONDS",
     show_default=True,
+    help="How long to wait for the person.",
 )
 @callback_bind_option
 @click.pass_context

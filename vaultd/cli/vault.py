@@ -193,7 +193,7 @@ def _report(answer: dict[str, Any], as_json: bool) -> None:
 
 
 def _summary(answer: dict[str, Any]) -> str:
-    return f"{answer['files_resealed']} files sealed anew, {answer['keys_dropped']} old keys dropped"
+    return f"sealed anew: {answer['files_resealed']}; old keys dropped: {answer['keys_dropped']}"
 
 
 def _shown(value: Any) -> str:

@@ -45,7 +45,8 @@ def look(store: FileStore, keyring: Keyring, name: str) -> Look:
     except FileNotFoundError:
         return GONE if keyring.stands() else Look(trouble=f"not to be seen: {keyring.folder} holds no keyring any more")
     except NotSealed:
-        return Look(refused=f"not sealed, so not loaded; next: vaultd credentials import {store.folder / name}")
+        action = f"vaultd credentials import {store.folder / name} --yes --remove"
+        return Look(refused=f"not sealed, so not loaded; next: {action}")
     except Refused as error:
         return Look(refused=str(error))
     except (Misconfigured, msgspec.DecodeError) as error:

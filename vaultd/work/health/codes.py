@@ -188,7 +188,7 @@ _FOLDER: Final = {
     ),
     "file-plaintext": Fault(
         "sealed-files", "fail", "A file in the folder is not sealed. It is never loaded.",
-        "vaultd credentials import {subject}",
+        "vaultd credentials import {subject} --yes --remove",
     ),
     "file-damaged": Fault(
         "sealed-files", "fail", "A sealed file is cut short, overwritten or tampered with.",
