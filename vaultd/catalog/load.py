@@ -7,6 +7,7 @@ must hold to is `catalog.rules`; no vendor is named here.
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -92,18 +93,20 @@ class _Draft:
 
     @classmethod
     def of_file(cls, path: Path, origin: str, coming: Mapping[Path, bytes]) -> _Draft:
+        # A name that is no UTF-8 can be no id, and half a character can be told to nobody.
+        file = Path(os.fsencode(path).decode(errors="backslashreplace"))
         try:
             text = coming[path] if path in coming else path.read_bytes()
-            raw = yaml.without_nulls(yaml.load(text, str(path)))
+            raw = yaml.without_nulls(yaml.load(text, str(file)))
         except OSError as error:
-            raise Misconfigured(f"{path}: cannot be read: {error.strerror}", code=_INVALID) from error
+            raise Misconfigured(f"{file}: cannot be read: {error.strerror}", code=_INVALID) from error
         except Misconfigured as error:
             raise Misconfigured(str(error), code=_INVALID) from None
         if not isinstance(raw, dict):
-            raise Misconfigured(f"{path}: a manifest is a mapping of keys; see docs/providers.md", code=_INVALID)
-        if raw.get("id") != path.stem:
-            raise Misconfigured(f"{path}: id: must be `{path.stem}`, as the file is named", code=_INVALID)
-        return cls(raw, f"{path}: ", origin)
+            raise Misconfigured(f"{file}: a manifest is a mapping of keys; see docs/providers.md", code=_INVALID)
+        if raw.get("id") != file.stem:
+            raise Misconfigured(f"{file}: id: must be `{file.stem}`, as the file is named", code=_INVALID)
+        return cls(raw, f"{file}: ", origin)
 
     def finished(self, config: Config) -> Entry:
         models = self.raw.get("models")
