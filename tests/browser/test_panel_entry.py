@@ -71,6 +71,8 @@ async def test_every_page_is_reached_by_keys_and_a_dialog_keeps_the_focus(panel:
         heading = panel.page.get_by_role("heading", level=1)
         await expect(heading).to_have_text(name)
         await expect(heading).to_be_focused()
+    # Its heading is there before its settings are.
+    await expect(panel.page.get_by_label("Find a setting")).to_be_visible()
     await press("/")
     await expect(panel.page.get_by_label("Find a setting")).to_be_focused()
     await panel.page.keyboard.type("g c")

@@ -229,19 +229,3 @@ def test_a_file_that_its_program_changes_meanwhile_is_never_let_go(tmp_path: Pat
     with set_aside({file: "written anew"}, ""):
         file.write_text("and again")
     assert {one.read_text() for one in tmp_path.iterdir()} == {"written anew", "and again"}, "nothing is written over"
-
-
-def test_the_page_for_whoever_comes_from_cliproxyapi_works_as_it_is_typed(
-    machines: Callable[[], Person], sandbox: Sandbox, planted: Callable[[Path], Path]
-) -> None:
-    """Configuration first: its `auth-dir`, which theirs always has, says where the logins are sealed."""
-    page = (Path(__file__).parents[2] / "docs" / "coming-from-cliproxyapi.md").read_text()
-    assert page.index("Copy `config.yaml`") < page.index("import --from cliproxyapi --yes --remove")
-    person = machines()
-    person.configures(json.dumps(json.loads(person.config.read_text()) | {"auth-dir": "~/.cli-proxy-api"}))
-    file, _ = leaves(Path(person.env["HOME"]), LEFT[0], sandbox, planted)
-    done = person.types("credentials", "import", "--from", "cliproxyapi", "--yes", "--remove", "--json").json
-    rows = person.types("credentials", "list", "--json").json["data"]
-    assert [row["id"] for row in rows] == [done["logins"][0]["id"]]
-    assert (file.parent / f"{rows[0]['id']}.json").exists()
-    assert not file.exists()
