@@ -41,12 +41,13 @@ def holds_canary(data: bytes) -> bool:
 
 @functools.cache
 def files_below(folder: Path) -> list[Path]:
-    """All regular files that hold anything, but those of an installed environment, which pip wrote. A daemon that still
-    runs may take one away meanwhile."""
+    """All regular files that hold anything, but those of an installed environment, which pip wrote, and of a copy of
+    this repository, which a test builds. A daemon that still runs may take one away meanwhile."""
     found = []
     for where, folders, names in os.walk(folder):
-        if "pyvenv.cfg" in names:
+        if "pyvenv.cfg" in names or "pyproject.toml" in names:
             folders.clear()
+            continue
         found += [Path(where) / name for name in names]
     return [path for path in found if _holds_anything(path)]
 
