@@ -13,13 +13,12 @@ import os
 import re
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from answering import answers
 from arrangements import ARRANGEMENTS, CONFIG
 from ports import free_port
 
@@ -27,21 +26,6 @@ TOOLS = Path(os.environ.get("VAULTD_TOOLS", Path(__file__).parents[2] / ".tools"
 CLIENTS = TOOLS / "clients"
 KEY = "sk-clients-CANARY-0123456789abcdef0123"
 SCRATCH = str(CLIENTS / "scratch")
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"{process.args} ended with {process.returncode}"
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.05)  # the port is not open yet: nothing to wait on but the port itself
-        else:
-            return
-    raise AssertionError(f"{url} did not answer in 30 s")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +47,7 @@ def upstream(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         [clients / "venv/bin/python", clients / "fake_upstream.py", "--port", str(port), "--log", log, "--quiet"]
     )
     try:
-        wait_for(f"http://127.0.0.1:{port}/v1/models", process)
+        answers(f"http://127.0.0.1:{port}/v1/models", process)
         yield f"http://127.0.0.1:{port}", log
     finally:
         process.terminate()
@@ -87,7 +71,7 @@ def daemon(upstream: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory)
         stderr=told,
     )
     try:
-        wait_for(f"http://127.0.0.1:{port}/healthz", served)
+        answers(f"http://127.0.0.1:{port}/healthz", served)
         yield f"http://127.0.0.1:{port}"
     finally:
         served.terminate()
@@ -101,7 +85,7 @@ def bare(clients: Path, upstream: tuple[str, Path]) -> Iterator[str]:
     port = free_port()
     process = subprocess.Popen([clients / "venv/bin/python", clients / "passthrough.py", str(port), upstream[0]])
     try:
-        wait_for(f"http://127.0.0.1:{port}/v1/models", process)
+        answers(f"http://127.0.0.1:{port}/v1/models", process)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()

@@ -6,9 +6,6 @@ import hashlib
 import os
 import secrets
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,21 +46,6 @@ class Machine:
     def asked(self) -> list[str]:
         """What reached the vendor, one line a request."""
         return self.log.read_text().splitlines()
-
-
-def answers(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"{process.args} ended with {process.returncode}"
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.05)  # the port is not open yet: nothing to wait on but the port itself
-        else:
-            return
-    raise AssertionError(f"{url} did not answer in 30 s")
 
 
 def installed(name: str) -> Path:

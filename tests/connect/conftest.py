@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from beside import CLIENTS, CONFIG, ROOT, Machine, Owner, answers, installed
+from answering import answers
+from beside import CLIENTS, CONFIG, ROOT, Machine, Owner, installed
 from ports import free_port
 
 

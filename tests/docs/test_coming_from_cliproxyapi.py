@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
 from markdown_pages import ROOT, blocks
+from pasting import types_in
 from ports import free_port
-from shell import LONGEST, Daemon, Person
+from shell import Daemon, Person
 
 from vaultd.sandbox import Sandbox
 
@@ -39,7 +39,7 @@ async def test_the_steps_in_the_order_of_the_page_keep_every_login_and_key(
     *moving, serve = STEPS
     assert serve == "vaultd serve\n"
     for step in moving:
-        await asyncio.to_thread(_run, stranger, step)
+        await asyncio.to_thread(types_in, stranger, step)
     assert [file.name for file in folder.glob("*.json") if "CANARY" in file.read_text()] == []
 
     daemon = await asyncio.to_thread(serves, stranger)
@@ -50,16 +50,3 @@ async def test_the_steps_in_the_order_of_the_page_keep_every_login_and_key(
         client.get(f"{daemon.address}/v1/models", headers={"authorization": f"Bearer {KEY}"}) as answer,
     ):
         assert answer.status == 200
-
-
-def _run(person: Person, step: str) -> None:
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", step],
-        env=person.env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LONGEST,
-        check=False,
-    )
-    assert done.returncode == 0, f"{step}\n{done.stdout}{done.stderr}"

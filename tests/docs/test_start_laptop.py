@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from markdown_pages import ROOT, blocks
+from pasting import types_in
 from ports import free_port
-from shell import LONGEST, Daemon, Person
+from shell import Daemon, Person
 
 from vaultd.sandbox import Sandbox
 
@@ -32,25 +32,11 @@ def person(stranger: Person, sandbox: Sandbox) -> Person:
 
 async def _copied(person: Person, block: str) -> str:
     """What the block prints. In a thread: the vendor lives in this process."""
-    return await asyncio.to_thread(_run, person, block.replace(PORT, _port(person)))
+    return await asyncio.to_thread(types_in, person, block.replace(PORT, _port(person)))
 
 
 def _port(person: Person) -> str:
     return str(json.loads(person.config.read_text())["port"])
-
-
-def _run(person: Person, block: str) -> str:
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", block],
-        env=person.env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LONGEST,
-        check=False,
-    )
-    assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 async def test_every_line_of_the_page_works_as_it_stands(

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -17,6 +18,10 @@ import aiohttp
 import pytest
 from ports import free_port
 
+from vaultd.cli.demo.search import search
+
+#: In the folder that is searched while it changes.
+FILES = 50
 VENDORS = ("codex", "claude", "gemini", "qwen", "iflow")
 
 
@@ -124,6 +129,29 @@ async def test_a_signal_ends_it_and_leaves_nothing(env: dict[str, str], number: 
         await process.communicate()
 
     assert process.returncode == status
+
+
+def test_a_file_that_is_renewed_under_the_search_is_no_reason_to_end(tmp_path: Path) -> None:
+    """A daemon renames over its files while the demo shows that they are sealed; at its size that is rare, here not."""
+    (tmp_path / "planted").write_bytes(b"a CANARY in clear")
+    over = threading.Event()
+
+    def renew() -> None:
+        while not over.is_set():
+            for n in range(FILES):
+                (tmp_path / f"{n}.json.tmp").write_bytes(b"sealed")
+            for n in range(FILES):
+                (tmp_path / f"{n}.json.tmp").replace(tmp_path / f"{n}.json")
+
+    renewing = threading.Thread(target=renew)
+    renewing.start()
+    try:
+        for _ in range(50):
+            found, _ = search(tmp_path, b"CANARY")
+            assert found == [tmp_path / "planted"]
+    finally:
+        over.set()
+        renewing.join()
 
 
 async def test_a_taken_port_is_named_with_the_next_action(env: dict[str, str]) -> None:

@@ -30,8 +30,8 @@ from vaultd.work.plan import Candidate
 from vaultd.work.pump import usage_of
 from vaultd.work.request_log import RequestLog
 from vaultd.work.session import session_of
-from vaultd.work.silence import Silence
-from vaultd.work.story import CLIENT_GONE, Broken, Story, Vain
+from vaultd.work.silence import Silence, Waiting
+from vaultd.work.story import CLIENT_GONE, Story, Vain
 from vaultd.work.tasks import Tasks
 from vaultd.work.telling import Telling
 from vaultd.work.traces import Ended, Traces, model_of
@@ -87,25 +87,6 @@ class _Comments:
         await self._client.write(self._face.KEEPALIVE)
 
 
-class _Whole:
-    """A request whose answer goes out whole: until it is there, it can be ended with a status of its own."""
-
-    def __init__(self) -> None:
-        self._task = asyncio.current_task()
-        self._stopped = ""
-
-    def break_off(self, reason: str, _why: Broken) -> None:
-        if self._task is not None:
-            self._stopped = reason
-            self._task.cancel()
-
-    def cancelled_for(self) -> str:
-        """As `Silence` has it."""
-        if self._stopped and self._task is not None:
-            self._task.uncancel()
-        return self._stopped
-
-
 class Relay:
     """The relay of one house."""
 
@@ -113,7 +94,7 @@ class Relay:
         self._house = house
         self._attempts = Attempts(house)
         self._tasks = Tasks()
-        self._under_way: set[Silence | _Whole] = set()
+        self._under_way: set[Waiting] = set()
         #: Story → the model that the vendor says has answered; only while requests are traced.
         self._answered: dict[int, str] = {}
         self._drain: asyncio.Task[None] | None = None
@@ -125,7 +106,7 @@ class Relay:
 
     async def _serve(self, ask: Ask, client: Client, story: Story) -> Whole | None:
         silence = self._listen(ask, client) if ask.action == "stream" else None
-        waiting = self._heed_the_end(silence or _Whole())
+        waiting = self._heed_the_end(silence or Waiting())
         story.format, story.asked, story.stream = ask.format, ask.model[:_NAME], silence is not None
         self._house.live.begin(story)
         try:
@@ -190,7 +171,7 @@ class Relay:
             silence.mute()  # a JSON array, and JSON has no comments
         return silence
 
-    def _heed_the_end(self, waiting: Silence | _Whole) -> Silence | _Whole:
+    def _heed_the_end(self, waiting: Waiting) -> Waiting:
         self._under_way.add(waiting)
         if self._drain is None:
             self._drain = self._tasks.start("drain", self._end_all())

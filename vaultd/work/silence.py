@@ -27,7 +27,31 @@ class Listener(Protocol):
         ...
 
 
-class Silence:
+class Waiting:
+    """A request whose answer has not begun: ended by cancelling its task, which then asks what for.
+
+    Where the answer goes out whole this is all, and until it is there the request can end with a status of its own.
+    """
+
+    __slots__ = ("_stopped", "_task")
+
+    def __init__(self) -> None:
+        self._task = asyncio.current_task()
+        self._stopped = ""
+
+    def break_off(self, reason: str, _why: Broken) -> None:
+        if self._task is not None:
+            self._stopped = reason
+            self._task.cancel()
+
+    def cancelled_for(self) -> str:
+        """The reason, where it was `break_off` that cancelled the request; from here on it is not cancelled."""
+        if self._stopped and self._task is not None:
+            self._task.uncancel()
+        return self._stopped
+
+
+class Silence(Waiting):
     """Started when a stream is asked for; `flowing` from the vendor's first event on."""
 
     __slots__ = (
@@ -38,8 +62,6 @@ class Silence:
         "_look_at",
         "_loop",
         "_sent",
-        "_stopped",
-        "_task",
         "_tasks",
         "_timer",
         "broke",
@@ -50,11 +72,10 @@ class Silence:
     )
 
     def __init__(self, listener: Listener, limits: Streaming, tasks: Tasks) -> None:
+        super().__init__()
         self._loop = asyncio.get_running_loop()
         self._listener, self._limits, self._tasks = listener, limits, tasks
         self._answer: Answer | None = None
-        self._task = asyncio.current_task(self._loop)
-        self._stopped = ""
         self._look_at = _FIRST_LOOK
         #: The longest that the vendor was silent in the stream. Looked at after 1, 2, 4 … seconds, so it is known to
         #: lie between two of these, and their middle stands for it. A shorter one than is known may go unseen.
@@ -104,15 +125,8 @@ class Silence:
         self.broke = why
         if self._answer is not None:
             self._answer.break_off(TryLater(reason))
-        elif self._task is not None:
-            self._stopped = reason
-            self._task.cancel()
-
-    def cancelled_for(self) -> str:
-        """The reason, where it was `break_off` that cancelled the request; from here on it is not cancelled."""
-        if self._stopped and self._task is not None:
-            self._task.uncancel()
-        return self._stopped
+        else:
+            super().break_off(reason, why)
 
     def _arm(self) -> None:
         """A timer that comes too early looks and arms anew; that is cheaper than to move it for every stream."""

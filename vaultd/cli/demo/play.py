@@ -20,6 +20,7 @@ from vaultd.cli import terminal
 from vaultd.cli.demo import loopback
 from vaultd.cli.demo.board import Board
 from vaultd.cli.demo.questions import ANSWER, FORMATS, VENDORS, Format, Vendor
+from vaultd.cli.demo.search import search
 from vaultd.cli.demo.stage import PATIENCE, Stage
 from vaultd.errors import PortTaken, ProtocolError, TryLater
 
@@ -129,12 +130,11 @@ def _sealed(stage: Stage, signed_in: dict[str, Path]) -> None:
     terminal.table(("file", "mode", "bytes", "begins"), rows)
     planted = stage.folder / "planted"
     planted.write_bytes(CANARY)
-    searched = [path for path in stage.folder.rglob("*") if path.is_file()]
-    found = [path for path in searched if CANARY in path.read_bytes()]
+    found, read = search(stage.folder, CANARY)
     planted.unlink()
     if found != [planted]:
         raise ProtocolError(f"tokens in clear: {', '.join(str(path.relative_to(stage.folder)) for path in found)}")
-    _tell(f"every token of the pretend vendor holds the word {CANARY.decode()}; in {len(searched) - 1} files: none")
+    _tell(f"every token of the pretend vendor holds the word {CANARY.decode()}; in {read - 1} files: none")
 
 
 async def _renewals(stage: Stage, signed_in: dict[str, Path]) -> None:
