@@ -133,7 +133,7 @@ async def test_a_signal_ends_it_and_leaves_nothing(env: dict[str, str], number: 
 
 def test_a_file_that_is_renewed_under_the_search_is_no_reason_to_end(tmp_path: Path) -> None:
     """A daemon renames over its files while the demo shows that they are sealed; at its size that is rare, here not."""
-    (tmp_path / "planted").write_bytes(b"a CANARY in clear")
+    (tmp_path / "planted").write_bytes(b"in clear")
     over = threading.Event()
 
     def renew() -> None:
@@ -147,7 +147,7 @@ def test_a_file_that_is_renewed_under_the_search_is_no_reason_to_end(tmp_path: P
     renewing.start()
     try:
         for _ in range(50):
-            found, _ = search(tmp_path, b"CANARY")
+            found, _ = search(tmp_path, b"clear")
             assert found == [tmp_path / "planted"]
     finally:
         over.set()
