@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import warm
+
 #: Longer than any of these takes on a busy machine; a hang is a failure, not a wait.
 LONGEST = 30.0
 
@@ -42,15 +44,11 @@ class Person:
         self.config = self.config_dir / "config.yaml"
 
     def types(self, *words: str, stdin: str = "") -> Done:
-        done = subprocess.run(
-            [sys.executable, "-m", "vaultd", *words],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env=self.env,
-            timeout=LONGEST,
-            check=False,
-        )
+        if "PYTHONPATH" in self.env:  # another Python than the tests' own
+            command = [sys.executable, "-m", "vaultd", *words]
+            done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=self.env, check=False)
+        else:
+            done = warm.run(words, self.env, stdin, LONGEST)
         return Done(done.returncode, done.stdout, done.stderr)
 
     def configures(self, text: str) -> None:
