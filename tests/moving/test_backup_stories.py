@@ -59,6 +59,8 @@ def backup(
     for left in LEFT[1:3]:
         leaves(Path(person.env["HOME"]), left, sandbox, planted)
         assert person.types("credentials", "import", "--from", left.format, "--yes").code == 0
+        # It is past its hour: the daemon renews it sooner or later, and a backup of before that holds a spent login.
+        assert person.types("credentials", "refresh", f"{left.vendor}-{left.format}@example.com").code == 0
     person.types("credentials", "add", "gemini-api-key", "--label", "work", stdin="CANARY-key")
     person.types("keys", "create", "laptop")
     (person.config_dir / "providers").mkdir()
