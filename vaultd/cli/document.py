@@ -138,7 +138,7 @@ def page() -> str:
             lines += [f"| `{_cell(names)}` | {_cell(says)} |" for names, says in entry.options]
             lines.append("")
     lines += ["## Exit codes", "", "| code | meaning |", "|---|---|"]
-    lines += [f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items()]
+    lines += [f"| {code} | {_cell(meaning)} |" for code, meaning in EXIT_CODES.items()]
     return "\n".join(lines) + "\n"
 
 
