@@ -246,6 +246,7 @@ def test_a_persons_own_service_needs_no_root_and_no_group(machine: Machine) -> N
     agrees.write_text('#!/bin/sh\necho "$@" >> /tmp/ann/typed\n')
     agrees.chmod(0o755)
     env = {"HOME": "/tmp/ann", "XDG_RUNTIME_DIR": "/tmp/ann/runtime", "PATH": "/tmp/ann:/usr/bin:/bin"}
+    env["XDG_CONFIG_HOME"] = "not/absolute"  # to be ignored, says XDG Base Directory
     done = machine.service("install", "--user", **env)
     assert (done.code, done.out) == (0, "systemctl --user enable --now vaultd.service\n"), done.err
     units = home / ".config" / "systemd" / "user"
@@ -259,6 +260,28 @@ def test_a_persons_own_service_needs_no_root_and_no_group(machine: Machine) -> N
         "--user stop vaultd.service vaultd.socket vaultd-admin.socket",
         "--user daemon-reload",
     ]
+
+
+@pytest.mark.parametrize(("word", "inherited"), [("install", ""), ("status", "/run/user/0"), ("uninstall", "")])
+def test_after_su_a_person_is_told_how_to_find_their_own_manager(machine: Machine, word: str, inherited: str) -> None:
+    """su and sudo -u leave another's XDG_RUNTIME_DIR in the environment, or none; systemctl finds nobody there."""
+    roots, own = machine.file("/run/user/0/systemd"), machine.file("/run/user/65534/systemd")
+    for folder, uid in ((roots, 0), (own, 65534)):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.chmod(0o700)
+        os.chown(folder, uid, uid)
+        os.chown(folder.parent, uid, uid)
+    (home := machine.file("/tmp/bea")).mkdir(exist_ok=True)
+    os.chown(home, 65534, 65534)
+    stranger = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/opt/vaultd/bin/vaultd")
+
+    done = machine.types(*stranger, "service", word, "--user", HOME="/tmp/bea", XDG_RUNTIME_DIR=inherited)
+    for folder in (roots, own):
+        shutil.rmtree(folder.parent)
+
+    again = f"export XDG_RUNTIME_DIR=/run/user/65534; /opt/vaultd/bin/vaultd service {word} --user"
+    assert (done.code, again in done.err) == (78, True), done.err
+    assert list(home.iterdir()) == []
 
 
 def test_where_it_cannot_be_it_says_what_would_do(machine: Machine) -> None:

@@ -99,8 +99,9 @@ def uninstall(ctx: click.Context, user: bool) -> None:
 @click.pass_context
 def status(ctx: click.Context, user: bool, as_json: bool) -> None:
     """How the service stands, with one next action each; exit 0 only if all is well."""
-    manager = _manager(ctx, user)
-    checks = [_file_check(file, _typed(user, "install")) for file in _files(ctx, user)]
+    manager, wanted = _manager(ctx, user), _files(ctx, user)
+    manager.require_running(_typed(user, "status"))
+    checks = [_file_check(file, _typed(user, "install")) for file in wanted]
     checks += [_unit_check(manager, unit) for unit in UNITS]
     if not user:
         checks += [_key_check(), _group_check(), _socket_check(manager)]

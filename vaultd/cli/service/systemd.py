@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from vaultd.config.places import expanded
 from vaultd.errors import Misconfigured, TryLater
 
 #: What the unit's `LoadCredentialEncrypted=` names.
@@ -30,22 +31,40 @@ class Manager:
     """`user`: the person's own."""
 
     def __init__(self, env: Mapping[str, str], *, user: bool) -> None:
+        self._env = env
         self.user = user
-        self.folder = Path(env.get("XDG_CONFIG_HOME") or Path(env.get("HOME", "/"), ".config")) / "systemd" / "user"
-        self._runtime = Path(env.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") if user else Path("/run")
         #: As it is typed.
         self.systemctl = "systemctl --user" if user else "systemctl"
 
+    @property
+    def folder(self) -> Path:
+        """Where a person's units lie."""
+        given = self._env.get("XDG_CONFIG_HOME", "")
+        # XDG Base Directory: a relative path in this variable is invalid and to be ignored.
+        return (Path(given) if given.startswith("/") else expanded(self._env, "~/.config")) / "systemd" / "user"
+
     def require(self, command: str) -> None:
         """Raises Misconfigured where there is no such manager, or we may not speak to it."""
-        # sd_booted(3): the folder is there where systemd is the first process, or the person's manager runs.
-        name = "systemd" if self.user else "systemd/system"
-        if not (self._runtime / name).is_dir():
-            whose = "no service manager of yours" if self.user else "no systemd"
-            other = "log in by a session of its own (machinectl shell, ssh)" if self.user else "run: vaultd serve"
-            raise Misconfigured(f"{whose} runs here; {other}")
+        self.require_running(command)
         if not self.user and os.geteuid() != 0:
             raise Misconfigured(f"this is root's to do: sudo {command}")
+
+    def require_running(self, command: str) -> None:
+        """Raises Misconfigured where there is no such manager, or it cannot be found."""
+        if not self.user:
+            if not Path("/run/systemd/system").is_dir():  # sd_booted(3)
+                raise Misconfigured("no systemd runs here; run: vaultd serve")
+        elif not _has_manager(self._env.get("XDG_RUNTIME_DIR", "")):
+            usual = f"/run/user/{os.getuid()}"
+            if _has_manager(usual):
+                raise Misconfigured(
+                    "XDG_RUNTIME_DIR does not name your own runtime folder, as after su or sudo -u; "
+                    f"run: export XDG_RUNTIME_DIR={usual}; {command}"
+                )
+            raise Misconfigured(
+                "no service manager of yours runs here; log in by a session of its own (machinectl shell, ssh), "
+                "or let root run: loginctl enable-linger NAME"
+            )
 
     def tells(self, *words: str) -> str:
         """What systemctl answers, whatever its exit code says."""
@@ -68,6 +87,15 @@ class Manager:
             return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)  # noqa: S603 - fixed words
         except FileNotFoundError:
             raise Misconfigured(f"{command[0]} is not installed here") from None
+
+
+def _has_manager(runtime: str) -> bool:
+    """Whether a manager of ours has this runtime folder. su leaves another person's in the environment, or none."""
+    folder = Path(runtime)
+    try:
+        return bool(runtime) and folder.stat().st_uid == os.getuid() and (folder / "systemd").is_dir()
+    except OSError:
+        return False
 
 
 def seal_key() -> bool:
