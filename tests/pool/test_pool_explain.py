@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import pytest
 
 from vaultd.catalog.manifest import Api, Model, Provider
@@ -16,8 +18,22 @@ NOW, WALL = 1_000.0, 1_767_323_045.0
 
 
 def said(*credentials: Credential, state: State | None = None, unrenewed: dict[str, str] | None = None) -> list[str]:
-    rows = explain.standings(credentials, {"codex"}, state or State(), now=NOW, wall=WALL, unrenewed=unrenewed or {})
-    return [row.sentence for row in rows]
+    return [row.sentence for row in seen(*credentials, state=state, unrenewed=unrenewed)]
+
+
+def seen(
+    *credentials: Credential,
+    state: State | None = None,
+    unrenewed: dict[str, str] | None = None,
+    unsettled: Container[str] = (),
+) -> list[explain.Standing]:
+    resting = list((state or State()).cooldowns(NOW))
+    rows = explain.standings(
+        credentials, {"codex"}, resting, offset=WALL - NOW, unrenewed=unrenewed or {}, unsettled=unsettled
+    )
+    counted = explain.usable(credentials, {"codex"}, resting)
+    assert counted == len([row for row in rows if row.state == "available"]), "the count is one of these words"
+    return rows
 
 
 def credential(name: str = "codex-a", **more: object) -> Credential:
@@ -101,7 +117,7 @@ def test_credentials_are_told_by_id() -> None:
 def test_each_cause_has_a_code_words_and_an_action(outcome: Outcome, code: str, words: str, action: str) -> None:
     state = State()
     state.report(Member("codex-a", CODEX, Model(id="gpt-5")), outcome, NOW, longest=1e9)
-    rows = explain.standings([credential()], {"codex"}, state, now=NOW, wall=WALL, unrenewed={})
+    rows = seen(credential(), state=state)
     assert [(row.code, row.reason, row.action) for row in rows if row.model] == [(code, words, action)]
 
 
@@ -110,7 +126,7 @@ def test_what_excludes_a_model_keeps_those_that_are_excluded_already() -> None:
     own = credential(settings=Settings(excluded_models=("o3*", "gpt-5")))
     state = State()
     state.report(Member("codex-a", CODEX, Model(id="big")), Outcome(404, own=True), NOW, longest=1e9)
-    rows = explain.standings([own], {"codex"}, state, now=NOW, wall=WALL, unrenewed={})
+    rows = seen(own, state=state)
     (action,) = (row.action for row in rows if row.model)
     assert action == "vaultd credentials set codex-a --exclude-model 'o3*' --exclude-model gpt-5 --exclude-model big"
 
@@ -128,8 +144,7 @@ def test_each_project_of_a_model_rests_by_itself() -> None:
 
 def test_a_renewal_that_never_ended_is_told_until_something_worse_is() -> None:
     rows = [
-        explain.standings([credential()], {"codex"}, State(), now=NOW, wall=WALL, unrenewed=why, unsettled={"codex-a"})
-        for why in ({}, {"codex-a": "the vendor answered 503"})
+        seen(credential(), unrenewed=why, unsettled={"codex-a"}) for why in ({}, {"codex-a": "the vendor answered 503"})
     ]
     assert [row.code for (row,) in rows] == ["interrupted-renewal", "renewal-failing"]
 

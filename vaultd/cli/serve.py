@@ -63,8 +63,8 @@ def _announce(house: House) -> None:
     from vaultd.verbs.status import needs_a_person  # noqa: PLC0415 - start-up time
 
     terminal.chat(f"configuration: {house.config_source}")
-    usable = sum(1 for row in house.pool.standings(house) if row.state == "available")
-    terminal.chat(f"credentials: {usable} usable of {len(house.pool.roster(house))}, sealed in {house.owner.folder}")
+    usable, every = house.pool.usable(house), len(house.pool.roster(house))
+    terminal.chat(f"credentials: {usable} usable of {every}, sealed in {house.owner.folder}")
     for line in [*needs_a_person(house), *house.keyring.news, *house.warnings]:
         terminal.chat(f"warning: {line}")
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final, Literal, Protocol
 
-from vaultd.pool.state import Cooldown, State
+from vaultd.pool.state import Cooldown
 
 
 class Dead(Protocol):
@@ -85,30 +85,33 @@ class Standing:
         return f"{self.words} ({self.action})" if self.action else self.words
 
 
+#: What is set aside now, by credential and slot (`State.cooldowns`).
+Cooldowns = Iterable[tuple[tuple[str, str], Cooldown]]
+
+
 def standings(
     credentials: Iterable[Facts],
     providers: Container[str],
-    state: State,
+    cooldowns: Cooldowns,
     *,
-    now: float,
-    wall: float,
+    offset: float,
     unrenewed: Mapping[str, str],
     unsettled: Container[str] = frozenset(),
 ) -> list[Standing]:
-    """How each credential stands, by id. `now` is the boot clock of the state, `wall` the clock people read.
+    """How each credential stands, by id. `offset`: the clock people read less the boot clock of the cooldowns.
 
     `unrenewed`: credential id → why its renewal fails. It serves as long as the token in hand does. `unsettled`: whose
     renewal was begun and never ended.
     """
     marks: dict[str, list[tuple[str, Cooldown]]] = {}
-    for (credential, model), mark in state.cooldowns(now):
+    for (credential, model), mark in cooldowns:
         marks.setdefault(credential, []).append((model, mark))
     rows: list[Standing] = []
     for facts in sorted(credentials, key=lambda facts: facts.id):
         own = standing(facts, providers)
         if own.state == "available":
             own = _renewing_badly(own, unrenewed.get(facts.id, ""), unsettled=facts.id in unsettled)
-        rests = [cooling(facts, model, mark, wall - now) for model, mark in sorted(marks.get(facts.id, []))]
+        rests = [cooling(facts, model, mark, offset) for model, mark in sorted(marks.get(facts.id, []))]
         if own.state == "available" and any(not row.model for row in rests):
             rows += rests
         else:
@@ -116,19 +119,30 @@ def standings(
     return rows
 
 
+def usable(credentials: Iterable[Facts], providers: Container[str], cooldowns: Cooldowns) -> int:
+    """How many of `standings` are available: a count is asked for every few seconds, and words for thousands take a
+    tenth of one."""
+    resting = {credential for (credential, model), _ in cooldowns if not model}
+    return sum(_able(facts, providers) and facts.id not in resting for facts in credentials)
+
+
+def _able(facts: Facts, providers: Container[str]) -> bool:
+    return not facts.settings.disabled and facts.dead is None and facts.provider in providers
+
+
 def standing(facts: Facts, providers: Container[str]) -> Standing:
     """How a credential stands apart from cooldowns."""
+    if _able(facts, providers):
+        return Standing(facts.id, facts.provider, "available")
     if facts.settings.disabled:
         action = f"vaultd credentials enable {facts.id}"
         return Standing(facts.id, facts.provider, "disabled", reason="switched off by a person", action=action)
     if facts.dead is not None:
         reason, action, code = f"{facts.dead.reason}, since {at(facts.dead.since)}", renewing(facts), "sign-in-required"
         return Standing(facts.id, facts.provider, "sign-in required", reason=reason, action=action, code=code)
-    if facts.provider not in providers:
-        action, code = f"put {facts.provider}.yaml back into the providers folder", "provider-missing"
-        reason = "its manifest is gone"
-        return Standing(facts.id, facts.provider, "no provider", reason=reason, action=action, code=code)
-    return Standing(facts.id, facts.provider, "available")
+    action, code = f"put {facts.provider}.yaml back into the providers folder", "provider-missing"
+    reason = "its manifest is gone"
+    return Standing(facts.id, facts.provider, "no provider", reason=reason, action=action, code=code)
 
 
 def _renewing_badly(own: Standing, why: str, *, unsettled: bool) -> Standing:

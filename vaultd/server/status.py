@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -11,6 +12,7 @@ from aiohttp import web
 from vaultd import __version__
 from vaultd.house import House
 from vaultd.net.process import resident
+from vaultd.pool.explain import Standing
 from vaultd.server.guard import Handler
 from vaultd.server.responses_socket import Sockets
 from vaultd.work.metrics import CONTENT_TYPE, Seen
@@ -34,26 +36,31 @@ def readyz(house: House) -> Handler:
     """200 where at least one credential can serve now; else 503. Both say what is wrong, and what to do."""
 
     async def handle(_request: web.Request) -> web.Response:
-        rows = house.pool.standings(house)
-        ready = not house.draining.is_set() and any(row.state == "available" for row in rows)
-        reasons = [row.sentence for row in rows if row.state != "available" or row.code]
-        if house.draining.is_set():
-            reasons.insert(0, "the daemon is ending and takes no new request")
-        if not rows:
-            reasons = ["no credential: `vaultd login --codex` or another `vaultd login --help` lists"]
-        more = [f"and {len(reasons) - _REASONS} more: vaultd status"] if len(reasons) > _REASONS else []
-        body = {"ready": ready, "reasons": [*reasons[:_REASONS], *more]}
+        draining, seen = house.draining.is_set(), house.pool.seen(house)
+        ready = not draining and house.pool.usable(house) > 0
+        reasons = await asyncio.to_thread(_reasons, seen, draining=draining)
+        body = {"ready": ready, "reasons": reasons}
         return _json(200 if ready else 503, body)
 
     return handle
 
 
+def _reasons(seen: Callable[[], list[Standing]], *, draining: bool) -> list[str]:
+    rows = seen()
+    if not rows:
+        return ["no credential: `vaultd login --codex` or another `vaultd login --help` lists"]
+    wrong = [row for row in rows if row.state != "available" or row.code]
+    more = [f"and {len(wrong) - _REASONS} more: vaultd status"] if len(wrong) > _REASONS else []
+    ending = ["the daemon is ending and takes no new request"] if draining else []
+    return [*ending, *(row.sentence for row in wrong[:_REASONS]), *more]
+
+
 def metrics(house: House, relay: Relay, sockets: Sockets) -> Handler:
-    """Prometheus text. Written in another thread: with thousands of credentials it takes a tenth of a second."""
+    """Prometheus text. Made in another thread: with thousands of credentials it takes some tenths of a second."""
 
     async def handle(_request: web.Request) -> web.Response:
         now = Seen(
-            standings=house.pool.standings(house),
+            standings=house.pool.seen(house),
             credentials=house.pool.roster(house),
             wall=house.clock.now(),
             faults=house.alerts.faults if house.alerts is not None else {},

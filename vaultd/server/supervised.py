@@ -66,11 +66,10 @@ class Supervised:
         return self._house.pulse.lag < _LATE_SECONDS and await _is_heard(address)
 
     def _standing(self) -> str:
-        rows = self._house.pool.standings(self._house)
-        usable = sum(1 for row in rows if row.state == "available")
+        pool = self._house.pool
         faults = self._house.alerts.faults.total() if self._house.alerts is not None else 0
         wrong = f"; {faults} to look at: vaultd doctor" if faults else ""
-        return f"{usable} of {len(rows)} credentials usable{wrong}"
+        return f"{pool.usable(self._house)} of {len(pool.roster(self._house))} credentials usable{wrong}"
 
 
 async def _is_heard(address: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Final, Protocol
 
@@ -129,18 +130,27 @@ class Pool:
         return models(roster, self._alike(roster, house), house.catalog)
 
     def standings(self, house: House) -> list[explain.Standing]:
-        """How every credential stands: for status, readyz and doctor."""
-        clock = house.clock
-        credentials = self._present(house).values()
-        return explain.standings(
-            credentials,
+        """How every credential stands: for status and doctor."""
+        return self.seen(house)()
+
+    def seen(self, house: House) -> Callable[[], list[explain.Standing]]:
+        """`standings` of this moment, to be made when called, in another thread perhaps: of thousands of credentials
+        their words take a tenth of a second, and scrapes and health checks ask again and again."""
+        boot = house.clock.boot()
+        return partial(
+            explain.standings,
+            self._present(house).values(),
             house.catalog.providers,
-            self.state,
-            now=clock.boot(),
-            wall=clock.now(),
+            list(self.state.cooldowns(boot)),
+            offset=house.clock.now() - boot,
             unrenewed=self._unrenewed(),
             unsettled=house.owner.unsettled(),
         )
+
+    def usable(self, house: House) -> int:
+        """How many credentials are available."""
+        resting = self.state.cooldowns(house.clock.boot())
+        return explain.usable(self._present(house).values(), house.catalog.providers, resting)
 
     def restore(self, kept: Kept, now: float) -> None:
         """What an earlier run exported (`State.restore`), less what is not true of the credentials of today."""

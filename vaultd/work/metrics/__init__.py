@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -32,10 +32,11 @@ Counts = dict[Labels, float]
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What is looked at only when somebody asks. `faults`: code → how many; `skew`: None where no vendor told; `due`:
-    credential → seconds; `silences`: of each stream under way; `keeper`: its memory in bytes, None where none runs."""
+    """What is looked at only when somebody asks. `standings` are made in `render`'s own thread. `faults`: code → how
+    many; `skew`: None where no vendor told; `due`: credential → seconds; `silences`: of each stream under way;
+    `keeper`: its memory in bytes, None where none runs."""
 
-    standings: Sequence[Standing] = ()
+    standings: Callable[[], Sequence[Standing]] = tuple
     credentials: Mapping[str, Credential] = {}
     wall: float = 0.0
     faults: Mapping[str, int] = {}
@@ -241,7 +242,7 @@ def _gauges(now: Seen) -> dict[str, Counts]:
     found: dict[str, Counts] = {series.name: {} for series in EVERY if series.kind == "gauge"}
     found["vaultd_build_info"][__version__,] = 1
     found["vaultd_faults"] = {(code,): count for code, count in now.faults.items()}
-    for row in now.standings:
+    for row in now.standings():
         if not row.model:
             _add(found["vaultd_credentials"], row.provider, row.state)
         if row.state == "cooling":
