@@ -29,13 +29,17 @@ from vaultd.errors import Misconfigured, VaultdError, told
 from vaultd.house import House
 from vaultd.net.local import reachable
 from vaultd.server.management import app as management
-from vaultd.server.slow import LIMITS, Limits, body_deadline
+from vaultd.server.run import http_logger
+from vaultd.server.slow import Counts, Limits, Watched, body_deadline
 from vaultd.server.status import readyz
 from vaultd.verbs import VERBS, run
 from vaultd.work.story import CLIENT_GONE
 
 _log = logging.getLogger("vaultd.admin")
 
+#: A command holds one connection, a sign-in two or three. A user's share is half of all: a loop of one shuts nobody
+#: else out, nor do all those together whom `PrivateUsers=` shows as one user shut out root.
+ADMIN_LIMITS: Final = Limits(connections=128, per_peer=64)
 #: The largest request is an import of token files, some kB each; a megabyte is a hundred of them.
 _BODY_LIMIT: Final = 1024 * 1024
 #: For a command that still waits for a renewal when the daemon ends. The renewal ends without it (`House.close`), and
@@ -50,7 +54,7 @@ _UCRED: Final = struct.Struct("3i")
 
 @contextlib.asynccontextmanager
 async def listening(
-    house: House, inherited: socket.socket | None = None, limits: Limits = LIMITS
+    house: House, inherited: socket.socket | None = None, limits: Limits = ADMIN_LIMITS
 ) -> AsyncIterator[Path]:
     """The daemon's admin socket, from here to the end of the block. Answers where it is."""
     path, bound = _claim(house.places.admin_sockets[0]) if inherited is None else (_shared(inherited), inherited)
@@ -58,6 +62,7 @@ async def listening(
     runner = web.AppRunner(
         app,
         access_log=None,
+        logger=http_logger(),
         # 15 s between requests and for a head. A command asks at once, one question a connection; what it waits for,
         # a verb's 90 s or a sign-in, is a request in hand, which this does not count.
         keepalive_timeout=limits.idle,
@@ -65,12 +70,21 @@ async def listening(
         shutdown_timeout=_LAST_WORDS,
     )
     await runner.setup()
+    protocols: Any = runner.server
+    counts = Counts(lambda _user: False, limits)
+
+    def connection() -> Watched:
+        return Watched(protocols(), counts, limits.stall, _user_of)
+
     try:
-        await web.SockSite(runner, bound).start()
+        server = await asyncio.get_running_loop().create_server(connection, sock=bound)
         if house.daemon is not None:
             house.daemon.admin_socket = str(path)
         _log.info("admin socket ready", extra={"file": str(path)})
-        yield path
+        try:
+            yield path
+        finally:
+            server.close()
     finally:
         await runner.cleanup()
         if inherited is None:
@@ -92,7 +106,7 @@ def _shared(inherited: socket.socket) -> Path:
     return path
 
 
-def make_app(house: House, *, any_peer: bool = False, limits: Limits = LIMITS) -> web.Application:
+def make_app(house: House, *, any_peer: bool = False, limits: Limits = ADMIN_LIMITS) -> web.Application:
     """`any_peer`: whoever could connect is let in."""
     guards = [_hang_ups] if any_peer else [_hang_ups, _known_peers_only]
     app = web.Application(client_max_size=_BODY_LIMIT, middlewares=guards)
@@ -104,11 +118,12 @@ def make_app(house: House, *, any_peer: bool = False, limits: Limits = LIMITS) -
         return _json({"folder": folder, "config": config, "pid": os.getpid(), "version": __version__})
 
     async def verb(request: web.Request) -> web.Response:
+        (pid, _), who = _peer(request), who_of(request)  # known while it is there
         # One at a time per peer: a loop of one caller must not starve another (THR-44).
-        async with turns.setdefault(_peer(request)[0], asyncio.Lock()):
+        async with turns.setdefault(pid, asyncio.Lock()):
             # Timed from here on: what waits for its turn is not slow.
             body = await _body(request, limits)
-            return await _run(house, request.match_info["name"], body, who_of(request))
+            return await _run(house, request.match_info["name"], body, who)
 
     app.router.add_get("/about", about)
     app.router.add_get("/readyz", readyz(house))
@@ -182,7 +197,15 @@ async def _known_peers_only(request: web.Request, handler: Any) -> web.StreamRes
 def _peer(request: web.Request) -> tuple[int, int]:
     """pid and uid of who connected."""
     assert request.transport is not None
-    connection = request.transport.get_extra_info("socket")
+    return _credentials(request.transport)
+
+
+def _user_of(transport: asyncio.Transport) -> str:
+    return f"uid {_credentials(transport)[1]}"
+
+
+def _credentials(transport: asyncio.Transport) -> tuple[int, int]:
+    connection = transport.get_extra_info("socket")
     pid, uid, _gid = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
     return pid, uid
 

@@ -90,13 +90,26 @@ class Counts:
             del self._open[address]
 
 
+def address_of(transport: asyncio.Transport) -> str:
+    peername = transport.get_extra_info("peername")
+    return peername[0] if isinstance(peername, tuple) else ""
+
+
 class Watched(asyncio.Protocol):
     """Stands between a transport and aiohttp's protocol: counts the connection, cuts one whose answers pile up."""
 
-    def __init__(self, inner: asyncio.Protocol, counts: Counts, stall: float) -> None:
+    def __init__(
+        self,
+        inner: asyncio.Protocol,
+        counts: Counts,
+        stall: float,
+        peer: Callable[[asyncio.Transport], str] = address_of,
+    ) -> None:
+        """`peer`: whom a connection is counted for."""
         self._inner = inner
         self._counts = counts
         self._stall = stall
+        self._peer = peer
         self._transport: asyncio.Transport | None = None
         self._address: str | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -106,8 +119,7 @@ class Watched(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop's can do all that one can, but is no subclass
-        peername = transport.get_extra_info("peername")
-        address = peername[0] if isinstance(peername, tuple) else ""
+        address = self._peer(transport)
         if not self._counts.enter(address):
             _log.warning("connection refused", extra={"peer": address, "reason": "too many"})
             transport.abort()
