@@ -68,8 +68,10 @@ CONFIG = "debug: true\nusage: {prices-file: prices.yaml}\nproviders: {mine: {nam
 PRICES = "models: {}\n"
 
 
-#: Broken; another's id; no manifest by its name. And a configuration that speaks of a provider that nobody makes.
+#: Broken; another's id; no manifest by its name; prices that are none. And a configuration that speaks of a provider
+#: that nobody makes.
 MANIFESTS = {"providers/bad.yaml": "{: [CANARY", "providers/lies.yaml": MINE, "providers/plain.txt": "CANARY"}
+MANIFESTS |= {"prices": "models: {gpt-5: {input: CANARY}}"}
 ODD = {"config": "providers: {nobody: {name: x}}"}
 
 
@@ -89,7 +91,7 @@ def test_thr_38_what_a_reload_would_refuse_is_left_and_the_rest_comes_back(
     assert {row["name"] for row in done if row["does"] == "left" and row["says"]} == left
     assert {row["name"] for row in done if row["does"] == "new"} == members.keys() - left
     assert "CANARY" not in json.dumps(done)
-    assert not any((person.config_dir / name).exists() for name in wrong)
+    assert not any((person.config_dir / name).exists() for name in (*wrong, *(["prices.yaml"] * ("prices" in left))))
     listed = person.types("providers", "list")
     assert listed.code == 0, listed.err
     assert "mine" in listed.out

@@ -15,7 +15,6 @@ from vaultd.cli import terminal
 from vaultd.cli.ask import ask
 from vaultd.cli.batches import batches
 from vaultd.cli.files import private_key
-from vaultd.errors import Misconfigured
 
 #: A hundred thousand lines of a login each; a larger file is none of ours.
 _FILE_LIMIT: Final = 512 * 1024 * 1024
@@ -37,8 +36,10 @@ _TEXTS: Final = ("config", "providers", "prices")
 def restore(ctx: click.Context, file: Path, key: Path, yes: bool, as_json: bool) -> None:
     """Put a backup back. What is newer here stays; the configuration comes only where none is."""
     from vaultd.vault import backup  # noqa: PLC0415 - start-up time
+    from vaultd.work.backing_up import bounded  # noqa: PLC0415
 
-    opened = backup.open_(_read(file), private_key(key))
+    sealed = bounded(file, _FILE_LIMIT, "is larger than any backup").decode("ascii", errors="replace")
+    opened = backup.open_(sealed, private_key(key))
     members = [{"name": member.name, "data": member.data.decode(errors="replace")} for member in opened.members]
     first = [member for member in members if member["name"].partition("/")[0] in _TEXTS]
     rest = [member for member in members if member not in first]
@@ -52,6 +53,11 @@ def restore(ctx: click.Context, file: Path, key: Path, yes: bool, as_json: bool)
         terminal.chat(
             "one machine only: where the vaultd that this comes from still runs, stop it first; a login that it has"
             " renewed since the backup is spent here, and presenting it may end that login"
+        )
+    if keys := [row["what"] for row in rows if row["does"] == "new" and row["name"].startswith("client-key/")]:
+        terminal.chat(
+            f"client keys that open the daemon again, even if they were deleted after the backup: {', '.join(keys)};"
+            " vaultd keys delete"
         )
     if as_json:
         terminal.out_json({"id": opened.id, "made_at": made, "acted": yes, "data": rows})
@@ -74,14 +80,3 @@ def _line(row: dict[str, Any], *, acted: bool) -> str:
 
 def _length(member: dict[str, str]) -> int:
     return len(member["data"])
-
-
-def _read(file: Path) -> str:
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(_FILE_LIMIT + 1)
-    except OSError as error:
-        raise Misconfigured(f"{file}: cannot be read: {error.strerror}") from error
-    if len(data) > _FILE_LIMIT:
-        raise Misconfigured(f"{file}: is larger than any backup")
-    return data.decode("ascii", errors="replace")

@@ -27,6 +27,7 @@ from vaultd.vault.clients import ClientKeys
 from vaultd.vault.credential import Credential
 from vaultd.vault.owner import Owner
 from vaultd.work.config_file import ConfigFile
+from vaultd.work.usage import prices
 
 #: A renewal takes 30 s and as much again; then the token it had goes along, which a vendor may still take.
 _WAIT: Final = 60.0
@@ -60,7 +61,8 @@ async def members(wanted: Sequence[str], owner: Owner, clients: ClientKeys, plac
     for name in wanted:
         kind, _, id_ = name.partition("/")
         if name in texts:
-            yield Member(name, _text(texts[name]))
+            refusal = f"is larger than {_TEXT_LIMIT // 1024} KiB, which no backup takes along"
+            yield Member(name, bounded(texts[name], _TEXT_LIMIT, refusal))
         elif kind == "client-key" and (key := issued.get(id_)) is not None:
             issue = {"alias": key.alias, "value": key.value.reveal()}
             yield Member(name, msgspec.json.encode(issue | {"enabled": key.enabled, "created_at": key.created_at}))
@@ -79,14 +81,15 @@ def _texts(places: Places) -> Iterator[tuple[str, Path]]:
         yield f"providers/{path.name}", path
 
 
-def _text(path: Path) -> bytes:
+def bounded(path: Path, limit: int, refusal: str) -> bytes:
+    """All of a file. Raises Misconfigured where it cannot be read, and with `refusal` where it is larger."""
     try:
         with path.open("rb") as file:
-            data = file.read(_TEXT_LIMIT + 1)
+            data = file.read(limit + 1)
     except OSError as error:
         raise Misconfigured(f"{path}: cannot be read: {error.strerror}") from error
-    if len(data) > _TEXT_LIMIT:
-        raise Misconfigured(f"{path}: is larger than {_TEXT_LIMIT // 1024} KiB, which no backup takes along")
+    if len(data) > limit:
+        raise Misconfigured(f"{path}: {refusal}")
     return data
 
 
@@ -102,7 +105,7 @@ class Texts:
 def weighed(given: Mapping[str, str], here: Loaded, placed: Callable[[Config], Places]) -> Texts:
     """The backup's files by their names, found right as a reload would find them, before any is written: one that is
     wrong stops every command. Together, for one may be of use only with another; where that fails, one by one."""
-    refused: dict[str, str] = {}
+    refused = dict(_priced_wrong(given))
     config, places = here.config, here.places
     comes = "config" in given and places.config_file is None
     if comes:
@@ -131,6 +134,13 @@ def weighed(given: Mapping[str, str], here: Loaded, placed: Callable[[Config], P
         except Misconfigured as error:
             refused["config"] = str(error)
     return Texts(places, refused)
+
+
+def _priced_wrong(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    try:
+        prices.parse(given.get("prices", "").encode(), "the backup's prices")
+    except Misconfigured as error:
+        yield "prices", str(error)
 
 
 def _accept(places: Places, config: Config, source: str, coming: Mapping[Path, bytes]) -> None:

@@ -76,10 +76,15 @@ class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read(file: Path) -> Prices:
     """Raises Misconfigured naming file and key."""
     try:
-        text = file.read_bytes()
+        data = file.read_bytes()
     except OSError as error:
         raise Misconfigured(f"{file}: cannot be read: {error.strerror}", code="prices-unusable") from None
+    return parse(data, str(file))
+
+
+def parse(data: bytes, source: str) -> Prices:
+    """Raises Misconfigured naming source and key."""
     try:
-        return yaml.convert(yaml.load(text, str(file)) or {}, Prices, str(file))
+        return yaml.convert(yaml.load(data, source) or {}, Prices, source)
     except Misconfigured as error:
         raise Misconfigured(str(error), code="prices-unusable") from None
