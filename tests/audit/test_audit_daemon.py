@@ -21,6 +21,7 @@ from vaultd.house import House
 from vaultd.net.local import call
 from vaultd.server import admin
 from vaultd.vault.audit_chain import Line
+from vaultd.vault.credential import Credential
 
 
 @pytest.fixture
@@ -56,6 +57,26 @@ async def test_a_change_is_announced_before_it_is_made_and_its_outcome_after_it(
     ]
     assert "CANARY" not in page.house.audit.path.read_text()
     assert (await page.house.audit.verify()).sound
+
+
+async def test_what_is_downloaded_says_who_took_it_and_stays_where_nobody_can_say_so(page: Managed) -> None:
+    house, kept = page.house, "1700000000000-0123ab"
+    async with house.owner.leased("codex-ada@example.com") as lease:
+        await lease.put(Credential(id="codex-ada@example.com", provider="codex", kind="oauth", created_at=1.0))
+    sealed = "/auth-files/download?name=codex-ada@example.com.json"
+    assert (await page.asks("GET", sealed)).status == 200
+    assert (await page.asks("GET", f"/request-logs/{kept}")).status == 404
+    await page.asks("GET", "/auth-files")
+    await page.asks("GET", "/request-logs")
+    assert await outcomes(page) == [
+        ("127.0.0.1", f"GET {BASE}/auth-files/download", "codex-ada@example.com.json", "asked"),
+        ("127.0.0.1", f"GET {BASE}/auth-files/download", "codex-ada@example.com.json", "done"),
+        ("127.0.0.1", f"GET {BASE}/request-logs/{{name}}", kept, "asked"),
+        ("127.0.0.1", f"GET {BASE}/request-logs/{{name}}", kept, "refused"),
+    ]
+    house.audit.path.unlink()
+    house.audit.path.mkdir()
+    assert (await page.asks("GET", sealed)).status == 503
 
 
 async def test_start_stop_reload_and_the_hashing_of_the_key_are_noted(page: Managed) -> None:

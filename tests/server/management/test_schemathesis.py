@@ -20,7 +20,6 @@ from serving import CLIENT_KEY, Serve
 from shell import Daemon, Person
 
 from vaultd.sandbox import Sandbox
-from vaultd.server.management.openapi import plain_path
 from vaultd.server.management.table import BASE, ROUTES
 
 #: Made up for each route, beside some thirty that its description calls for: half a minute on two cores.
@@ -35,7 +34,7 @@ def _settings() -> Iterator[str]:
     for route in ROUTES:
         own = sorted({400, 422} & dict(route.also).keys())
         if own:
-            yield f"[[operations]]\ninclude-name = {json.dumps(f'{route.method} {plain_path(route)}')}"
+            yield f"[[operations]]\ninclude-name = {json.dumps(f'{route.method} {route.plain_path}')}"
             statuses = ["2xx", "401", "403", "404", "409", "412", "429", *map(str, own)]
             yield f"checks.positive_data_acceptance.expected-statuses = {json.dumps(statuses)}"
 
@@ -83,10 +82,10 @@ async def test_every_route_is_as_it_is_described(
 async def test_no_route_answers_without_the_key_and_none_is_there_without_one(serve: Serve) -> None:
     here = await serve(f"remote-management: {{secret-key: {HASHED}}}\n")
     for route in ROUTES:
-        path = re.sub(r"\{[^}]*\}", "x", plain_path(route))
+        path = re.sub(r"\{[^}]*\}", "x", route.plain_path)
         assert error(await ask(here, route.method, path, {}, key=None)) == (401, "missing management key"), path
         assert error(await ask(here, route.method, path, {}, key=CLIENT_KEY)) == (401, "invalid management key"), path
     silent = await serve()
     for route in ROUTES:
-        path = re.sub(r"\{[^}]*\}", "x", plain_path(route))
+        path = re.sub(r"\{[^}]*\}", "x", route.plain_path)
         assert error(await ask(silent, route.method, path, {})) == (404, "no such route"), path

@@ -100,7 +100,7 @@ def _handler(house: House, door: Door, route: Route, limits: Limits) -> Any:
         try:
             caller = await _caller(house, door, request)
             call = await _call(house, caller, route, request)
-            if route.changes or (route.reveals and call.reveal):
+            if route.leaves_lines(reveal=call.reveal):
                 return await _audited(route, call)
             return _response(await route.handle(call))
         except Exception as error:  # noqa: BLE001 - one request's failure is not the daemon's; its message may quote a secret
@@ -111,7 +111,7 @@ def _handler(house: House, door: Door, route: Route, limits: Limits) -> Any:
 
 async def _audited(route: Route, call: Call) -> web.StreamResponse:
     """Raises TryLater, before anything is done, where the audit log cannot be written."""
-    named = f"{route.method} {BASE}{route.path}"
+    named = f"{route.method} {BASE}{route.plain_path}"
     async with call.house.audit.action(call.caller.who, named, _names(call)) as told:
         try:
             response = _response(await route.handle(call))

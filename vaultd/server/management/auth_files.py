@@ -372,7 +372,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/auth-files", list_, "Every credential file with how it stands.", _GROUP, answers=AuthFiles,
           theirs=True),
     Route("GET", "/auth-files/download", download, "The sealed file as it lies on the disk.", _GROUP, query=(_NAME,),
-          answers=dict[str, Any], also=_NOT_FOUND, theirs=True),
+          answers=dict[str, Any], also=_NOT_FOUND, theirs=True, hands_out=True),
     Route(
         "POST", "/auth-files", upload,
         "Takes token files of CLIProxyAPI, or sealed ones of this vault; each is sealed before it touches the disk.",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vaultd.server.management.bans import BAN, BUDGET, WRONG
-from vaultd.server.management.openapi import ALWAYS, WITH_BODY, document, plain_path
+from vaultd.server.management.openapi import ALWAYS, WITH_BODY, document
 from vaultd.server.management.route import Route
 from vaultd.server.management.table import BASE, ROUTES
 
@@ -62,8 +62,9 @@ curl --unix-socket "$XDG_RUNTIME_DIR/vaultd/admin.sock" http://localhost{BASE}/s
 - **The panel** is `/management.html`, from the wheel; `remote-management.disable-control-panel` takes it away, and
   `MANAGEMENT_STATIC_PATH` (a folder, or the file) puts an operator's own `management.html` in its place, with a policy
   that lets it talk to this address alone.
-- **Changes**, and secrets shown, stand in the [audit log](audit.md): who, route, status, and the names of things; no
-  value. A change that cannot be written there is refused with 503.
+- **Changes**, secrets shown, and credential files and kept requests that are downloaded stand in the
+  [audit log](audit.md): who, route, status, and the names of things; no value. What cannot be written there is refused
+  with 503.
 
 ## CLIProxyAPI's own panel
 
@@ -111,14 +112,14 @@ def _tables() -> Iterator[str]:
         yield "|---|---|---|---|---|"
         for route in ROUTES:
             if route.group == group:
-                yield _row(route, paths[plain_path(route)][route.method.lower()], schemas)
+                yield _row(route, paths[route.plain_path][route.method.lower()], schemas)
         yield ""
 
 
 def _row(route: Route, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
     whose = "theirs" if route.theirs else "ours"
     also = "; ".join(f"{status}: {means.rstrip('.')}" for status, means in sorted(route.also.items()))
-    cells = [f"`{route.method} {plain_path(route)}`<br>{route.says}", whose]
+    cells = [f"`{route.method} {route.plain_path}`<br>{route.says}", whose]
     cells += [_in(route, operation, schemas), _out(route, operation, schemas), also]
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 

@@ -168,6 +168,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         answers=bytes,
         gives="text/plain",
         also={500: "the file cannot be read"},
+        hands_out=True,
     ),
     Route(
         "DELETE",

@@ -14,12 +14,10 @@ import msgspec
 
 from vaultd import __version__
 from vaultd.server.management.app import INTEGER_MOST
-from vaultd.server.management.route import Error, Query, Route
+from vaultd.server.management.route import VARIABLE, Error, Query, Route
 from vaultd.server.management.table import BASE, ROUTES
 
 _REF: Final = "#/components/schemas/{name}"
-#: aiohttp's `{name}` or `{name:pattern}`; a pattern may hold braces of its own.
-_VARIABLE: Final = re.compile(r"\{(\w+)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
 _TEXTS: Final = frozenset({"text/plain", "text/csv"})
 _ERROR: Final = {"$ref": "#/components/schemas/Error"}
 
@@ -48,7 +46,7 @@ def document(routes: tuple[Route, ...] = ROUTES) -> dict[str, Any]:
     schema_of = {_key(kind): schema for kind, schema in zip(types, schemas, strict=False)}
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(plain_path(route), {})[route.method.lower()] = _operation(route, schema_of)
+        paths.setdefault(route.plain_path, {})[route.method.lower()] = _operation(route, schema_of)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -69,11 +67,6 @@ def document(routes: tuple[Route, ...] = ROUTES) -> dict[str, Any]:
             },
         },
     }
-
-
-def plain_path(route: Route) -> str:
-    """`/a/{name}`, without the pattern."""
-    return _VARIABLE.sub(r"{\1}", route.path)
 
 
 def statuses(route: Route) -> dict[int, str]:
@@ -100,7 +93,7 @@ def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
 
 
 def _id(route: Route) -> str:
-    words = re.findall(r"[A-Za-z0-9]+", plain_path(route))
+    words = re.findall(r"[A-Za-z0-9]+", route.plain_path)
     return "_".join([route.method.lower(), *words])
 
 
@@ -133,7 +126,7 @@ def _body(route: Route, kind: str, schema_of: dict[str, Any]) -> dict[str, Any]:
 
 
 def _path_parameters(route: Route) -> Iterator[dict[str, Any]]:
-    for name, pattern in _VARIABLE.findall(route.path):
+    for name, pattern in VARIABLE.findall(route.path):
         # Without a pattern of its own aiohttp takes anything but a slash and braces.
         schema = {"type": "string", "minLength": 1, "pattern": f"^(?:{pattern or '[^{}/]+'})$"}
         yield {"name": name, "in": "path", "required": True, "schema": schema}

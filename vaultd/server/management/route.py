@@ -9,6 +9,7 @@ lets a `VaultdError` fly, which `app` turns into a status.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -134,6 +135,8 @@ class Query:
 
 
 Handler = Callable[[Call], Awaitable[Any]]
+#: aiohttp's `{name}` or `{name:pattern}`; a pattern may hold braces of its own.
+VARIABLE: Final = re.compile(r"\{(\w+)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +164,15 @@ class Route:
     limit: int = BODY_LIMIT
     #: CLIProxyAPI has it too.
     theirs: bool = False
+    #: Whether what it answers leaves the house: a credential's file, though sealed, or what somebody asked a model.
+    hands_out: bool = False
 
     @property
-    def changes(self) -> bool:
-        """Whether it leaves something changed, and so lines in the audit log."""
-        return self.method != "GET"
+    def plain_path(self) -> str:
+        """`/a/{name}`, without the pattern."""
+        return VARIABLE.sub(r"{\1}", self.path)
 
-    @property
-    def reveals(self) -> bool:
-        """Whether it may be asked for a secret in clear, which leaves lines there too."""
-        return any(query.name == "reveal" for query in self.query)
+    def leaves_lines(self, *, reveal: bool) -> bool:
+        """In the audit log: of every change, of what is handed out, and of secrets that are asked for in clear."""
+        reveals = reveal and any(query.name == "reveal" for query in self.query)
+        return self.method != "GET" or self.hands_out or reveals
