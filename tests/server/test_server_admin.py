@@ -13,6 +13,7 @@ import pytest
 from managed import free_port
 from serving import MODELS, Serve
 
+from vaultd.errors import Misconfigured
 from vaultd.net.local import manage, ready
 from vaultd.server import admin
 from vaultd.server.slow import Limits
@@ -153,3 +154,13 @@ async def test_a_sign_in_is_waited_for_longer_than_a_connection_may_idle(serve: 
             shown = await manage(path, "GET", f"/sign-ins/{shown['state']}?since={shown['revision']}")
         told = await manage(path, "GET", f"/sign-ins/{shown['state']}?since={shown['revision']}&wait=1")
     assert (told["revision"], told["status"]) == (shown["revision"], "wait")
+
+
+async def test_a_runtime_folder_that_cannot_be_used_is_said_by_the_name_of_its_variable(serve: Serve) -> None:
+    here = await serve(MODELS)
+    folder = here.house.places.admin_sockets[0].parent
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.touch()
+    with pytest.raises(Misconfigured, match="XDG_RUNTIME_DIR must be yours"):
+        async with admin.listening(here.house):
+            pass

@@ -232,7 +232,12 @@ def _claim(wanted: Path) -> tuple[Path, socket.socket]:
 
 def _own(folder: Path) -> None:
     """A folder of ours that nobody else may enter."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:  # after su the environment may still name another person's runtime folder
+        raise Misconfigured(
+            f"{folder}: no admin socket can be made there ({error.strerror}); XDG_RUNTIME_DIR must be yours, or unset"
+        ) from error
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode):
         return  # the service manager's link (`RuntimeDirectory=` under `DynamicUser=`) leads to a folder of its own
