@@ -93,6 +93,24 @@ async def test_the_numbers_hold_no_address_of_a_person(serve: Serve) -> None:
     assert "CANARY" not in text
 
 
+async def test_what_has_not_happened_yet_is_told_as_none(serve: Serve) -> None:
+    """Prometheus' `increase` misses the first of what it never saw at 0: a first failure would alarm nobody."""
+    here = await serve(MODELS)
+    async with here.house.owner.leased(LOGIN.id) as lease:
+        await lease.put(LOGIN)
+    text = (await here.get("/metrics")).body.decode()
+    for labels in ('outcome="failed",provider="codex"', 'outcome="dead",provider="codex"'):
+        assert f"vaultd_renewals_total{{{labels}}} 0.0" in text
+    for reason in ("vendor", "silent"):
+        assert f'vaultd_streams_broken_total{{provider="acme",reason="{reason}"}} 0.0' in text
+    assert 'vaultd_refusals_total{reason="unauthorized"} 0.0' in text
+    assert 'vaultd_config_reloads_total{outcome="refused"} 0.0' in text
+    here.house.metrics.renewal("codex", "failed", 0.1)
+    again = (await here.get("/metrics")).body.decode()
+    assert 'vaultd_renewals_total{outcome="failed",provider="codex"} 1.0' in again
+    assert again.count('vaultd_renewals_total{outcome="failed",provider="codex"}') == 1
+
+
 async def test_a_dead_login_that_is_disabled_waits_for_nobody(serve: Serve) -> None:
     here = await serve(MODELS)
     for disabled, told in ((False, "1.0"), (True, "0.0")):

@@ -191,7 +191,8 @@ class Metrics:
         may be collected in it, and with that another thread take its turn)."""
         gauges = _gauges(now)
         gauges["vaultd_active_requests"][()] = self.in_work
-        counts = self._counts | {
+        begun = _from_the_start({credential.provider for credential in now.credentials.values()})
+        counts = {name: begun.get(name, {}) | known for name, known in self._counts.items()} | {
             "vaultd_requests_total": {
                 (route, fmt, provider, str(status)): count
                 for (route, fmt), lane in self._lanes.copy().items()
@@ -236,6 +237,19 @@ def _family(
     for labels, value in known[series.name].copy().items():
         family.add_metric(labels, value)
     return family
+
+
+def _from_the_start(providers: Iterable[str]) -> dict[str, Counts]:
+    each: list[Labels] = [(provider,) for provider in providers]
+    return {
+        series.name: {
+            (*labels, value): 0.0
+            for labels in (each if "provider" in series.labels else [()])
+            for value in series.known
+        }
+        for series in EVERY
+        if series.known
+    }
 
 
 def _gauges(now: Seen) -> dict[str, Counts]:

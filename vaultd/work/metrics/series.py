@@ -5,7 +5,11 @@ Names as Prometheus wants them: base units, `_total` on what only grows, no labe
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
+
+from vaultd.wire.refusal import Kind as Refused
+from vaultd.work.renew import Outcome
+from vaultd.work.story import Broken
 
 Kind = Literal["counter", "gauge", "histogram"]
 #: What kind of route was asked; the only name that a request without a format has.
@@ -25,13 +29,16 @@ MOST_FIELDS: Final = 200
 
 
 class Series(NamedTuple):
-    """`name` as it is exposed; a histogram's without its three endings."""
+    """`name` as it is exposed; a histogram's without its three endings. `known`: of a counter whose last label has few
+    values, all of them; they are there at 0 from the start, with each provider in use where that is a label too: to
+    Prometheus a counter that appears with its first event has not risen."""
 
     name: str
     kind: Kind
     says: str
     labels: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
+    known: tuple[str, ...] = ()
 
 
 #: Label → what it may be, and why that is bounded.
@@ -58,7 +65,13 @@ LABELS: Final[dict[str, str]] = {
 EVERY: Final = (
     Series("vaultd_build_info", "gauge", "1, with the version.", ("version",)),
     Series("vaultd_faults", "gauge", "What is wrong now, by the codes of doctor.", ("code",)),
-    Series("vaultd_config_reloads_total", "counter", "Reloads of the configuration by outcome.", ("outcome",)),
+    Series(
+        "vaultd_config_reloads_total",
+        "counter",
+        "Reloads of the configuration by outcome.",
+        ("outcome",),
+        known=("taken", "refused"),
+    ),
     # Logins.
     Series("vaultd_credentials", "gauge", "Credentials by how they stand.", ("provider", "state")),
     Series(
@@ -88,7 +101,13 @@ EVERY: Final = (
         "When this login was last renewed; absent where it never was.",
         ("provider", "credential"),
     ),
-    Series("vaultd_renewals_total", "counter", "Renewals by outcome.", ("provider", "outcome")),
+    Series(
+        "vaultd_renewals_total",
+        "counter",
+        "Renewals by outcome.",
+        ("provider", "outcome"),
+        known=get_args(Outcome),
+    ),
     Series("vaultd_renewal_duration_seconds", "histogram", "How long renewals took.", ("provider",), RENEWALS),
     Series(
         "vaultd_token_endpoint_failures",
@@ -119,7 +138,13 @@ EVERY: Final = (
         DURATIONS,
     ),
     Series("vaultd_active_requests", "gauge", "Requests in work now; the scrape that asks is one."),
-    Series("vaultd_refusals_total", "counter", "Requests that vaultd itself refused, by why.", ("reason",)),
+    Series(
+        "vaultd_refusals_total",
+        "counter",
+        "Requests that vaultd itself refused, by why.",
+        ("reason",),
+        known=get_args(Refused),
+    ),
     Series(
         "vaultd_attempts_total", "counter", "Tries at a vendor, by its status (0: no answer).", ("provider", "status")
     ),
@@ -147,7 +172,13 @@ EVERY: Final = (
         ("provider",),
         GAPS,
     ),
-    Series("vaultd_streams_broken_total", "counter", "Streams that did not end whole, by why.", ("provider", "reason")),
+    Series(
+        "vaultd_streams_broken_total",
+        "counter",
+        "Streams that did not end whole, by why.",
+        ("provider", "reason"),
+        known=tuple(filter(None, get_args(Broken))),
+    ),
     Series("vaultd_active_streams", "gauge", "Streams under way now."),
     Series(
         "vaultd_stream_silence_seconds",
