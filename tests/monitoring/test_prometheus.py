@@ -86,8 +86,8 @@ def prometheus(
     (folder / "alerts.yml").write_text((MONITORING / "alerts.yml").read_text())
     one = Prometheus(tool("prometheus"), folder / "prometheus.yml")
     try:
-        one.until('up{job="vaultd"}', bool)
-        # Twice, a scrape between: what a rate is to be seen of has to rise between two.
+        # Twice, a scrape between: what a rate is to be seen of has to rise between two. The first while Prometheus
+        # takes its five seconds to look for what it is to scrape.
         for times in (1, 2):
             working.works()
             done = f'sum(vaultd_config_reloads_total{{job="vaultd"}}) >= {times * 2}'

@@ -7,6 +7,7 @@ import json
 import queue
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,11 @@ class Prometheus:
 
     def until(self, expr: str, fits: Callable[[list[dict[str, Any]]], bool]) -> None:
         """Asks again until the answer fits: scrapes come by themselves, and nothing else tells of one."""
-        for _ in range(20_000):
+        end = time.monotonic() + LONGEST
+        while time.monotonic() < end:
             if fits(self.query(expr)):
                 return
+            time.sleep(0.05)  # asked without a pause it takes the time from whom it scrapes
         raise AssertionError(f"{expr} never fitted: {self.query(expr)}")
 
     def ends(self) -> None:
