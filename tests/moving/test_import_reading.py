@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from vaultd.work.importing import cliproxyapi_config
 from vaultd.work.importing.fate import judge
 from vaultd.work.importing.fields import Around, Found
 from vaultd.work.importing.formats import FORMATS, read
+from vaultd.work.importing.places import text_of
 
 NOW = 1_795_000_000.0
 
@@ -98,6 +100,15 @@ def test_the_exports_of_codex_lb_hold_what_codex_has(access: Access, catalog: Ca
     greedy["kdf"]["n"] = 1 << 30
     with pytest.raises(Misconfigured, match="another version"):
         read(json.dumps(greedy), "f", around)
+
+
+def test_a_bundle_of_many_accounts_is_known_by_what_it_holds_too(tmp_path: Path) -> None:
+    file = tmp_path / "accounts.json"
+    file.write_text(json.dumps({"format": "codex-lb-account-bundle", "ciphertext": "A" * 100_000}))
+    assert len(text_of(file)) > 100_000, "nobody has to say --from codex-lb"
+    file.write_text(json.dumps({"refresh_token": "CANARY" * 20_000}))
+    with pytest.raises(Misconfigured, match="larger than 64 KiB"):
+        text_of(file)
 
 
 def test_a_file_that_is_older_than_what_is_here_never_takes_its_place(access: Access, around: Around) -> None:

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from vaultd.errors import Misconfigured
-from vaultd.work.importing import claude_code, gemini_cli
+from vaultd.work.importing import claude_code, codex_lb, gemini_cli
 
 #: CLIProxyAPI's largest token file has 8 kB, a sealed one of ours ends at 48 KiB; Claude Code keeps logins of MCP
 #: servers beside its own (THR-18).
 FILE_LIMIT: Final = 64 * 1024
-#: A bundle of codex-lb with a thousand accounts.
-BUNDLE_LIMIT: Final = 768 * 1024
+#: A bundle of codex-lb with a hundred accounts, whose tokens have 2 kB each; a daemon takes 1 MiB at once.
+_BUNDLE_LIMIT: Final = 768 * 1024
 #: Claude Code's `.claude.json` holds the history of every project; of it one member is read.
 _COMPANION_LIMIT: Final = 32 * 1024 * 1024
 #: More than any folder of a person's; an import of one is a single request to the daemon.
@@ -88,15 +88,15 @@ def place_of(aside: Path) -> Path:
 
 def text_of(file: Path, format_: str = "") -> str:
     """Raises Misconfigured with why it cannot be read, and where else the login may be."""
-    limit = BUNDLE_LIMIT if format_ == "codex-lb" else FILE_LIMIT
     try:
         with file.open("rb") as opened:
-            data = opened.read(limit + 1)
+            data = opened.read(_BUNDLE_LIMIT + 1)
     except FileNotFoundError:
         hint = f"; {_ELSEWHERE[format_]}" if format_ in _ELSEWHERE else ""
         raise Misconfigured(f"{file}: is not there{hint}") from None
     except OSError as error:
         raise Misconfigured(f"{file}: cannot be read: {error.strerror}") from error
+    limit = _BUNDLE_LIMIT if codex_lb.BUNDLE.encode() in data else FILE_LIMIT
     if len(data) > limit:
         raise Misconfigured(f"{file}: is larger than {limit // 1024} KiB, so it is no credential file")
     return data.decode(errors="replace")
