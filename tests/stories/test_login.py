@@ -260,7 +260,7 @@ async def test_on_a_terminal_the_time_left_is_counted_and_a_name_asked_for(house
 
 
 async def test_piped_nothing_is_counted(house: House) -> None:
-    login = await house.login("--codex", "--no-browser", "--timeout", "1.5")
+    login = await house.login("--codex", "--no-browser", "--timeout", "0.5")
 
     assert await login.end() == 4
     assert "\r" not in login.err

@@ -123,6 +123,17 @@ async def test_sec_26_what_is_pasted_is_judged_by_the_daemon_and_a_wrong_line_ch
     assert login.out[1:] == ["signed in: claude claude@example.com -> claude-claude@example.com"]
 
 
+async def test_a_script_that_took_the_address_and_left_hears_that_the_login_is_there(house: House) -> None:
+    login = await house.login(
+        "--codex", "--no-browser", within=("bash", "-c", 'set -o pipefail; "$@" | exec head -1', "bash")
+    )
+    await follow(await address(login))
+
+    assert (await login.end(), len(login.out)) == (0, 1)
+    assert "Traceback" not in login.err
+    assert (await signs(house))[0]["status"] == "ok"
+
+
 async def test_the_code_from_claudes_page_is_pasted(house: House) -> None:
     login = await house.login("--claude", "--paste-page")
     page = await follow(await address(login))

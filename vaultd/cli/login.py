@@ -124,8 +124,16 @@ def login(
         code, word = _ENDED_BY[ended_by[0]]
         terminal.complain(word)
         return code
-    terminal.out(f"signed in: {signed_in.provider} {signed_in.known_as} -> {signed_in.credential}")
+    _tell(signed_in)
     return None
+
+
+def _tell(signed_in: SignedIn) -> None:
+    """A script that took the address and went (`| head -1`) is to hear that the login is there: exit 0, not 141."""
+    try:
+        terminal.out(f"signed in: {signed_in.provider} {signed_in.known_as} -> {signed_in.credential}")
+    except BrokenPipeError:
+        terminal.abandon_stdout()
 
 
 async def _sign_in(place: Place, order: Order, desk: TerminalDesk, ended_by: list[signal.Signals]) -> SignedIn:
