@@ -7,7 +7,10 @@ import json
 
 import aiohttp
 import pytest
+from ports import free_port
 from stand_in import CLIENT_KEY, Serve, Vendor, stream, whole
+
+from vaultd.work.metrics import Seen
 
 TWO_KEYS = """
 disable-cooling: true
@@ -60,6 +63,15 @@ async def test_when_to_come_back_is_told_in_a_header_where_the_vendor_says_it_in
     vendor.usual = whole(limited, status=429)
     status, body, headers = await relayed.ask(path, COMPACT)
     assert (status, body, headers["retry-after"]) == (429, limited, "60")
+
+
+@pytest.mark.parametrize("path", ["/v1/responses/compact", "/backend-api/codex/alpha/search"])
+async def test_a_try_that_nobody_answered_is_counted_too(serve: Serve, vendor: Vendor, path: str) -> None:
+    del vendor
+    relayed = await serve(TWO_KEYS.replace("{url}", f"http://127.0.0.1:{free_port()}"))
+    assert (await relayed.ask(path, COMPACT))[0] == 502
+    text = relayed.house.metrics.render(Seen()).decode()
+    assert 'vaultd_attempts_total{provider="codex-api-key",status="0"} 2.0' in text
 
 
 async def test_compact_wants_a_model(serve: Serve) -> None:

@@ -151,6 +151,7 @@ async def _asked(house: House, provider: Provider, credential: Credential, erran
     """One credential's answer; a 401 renews it once."""
     rejected = None
     while True:
+        asked = False
         try:
             if credential.kind == "oauth":
                 credential = await house.renewer.fresh(credential.id, rejected=rejected)
@@ -163,12 +164,15 @@ async def _asked(house: House, provider: Provider, credential: Credential, erran
             proxy = credential.settings.proxy_url
             with Deadline(_HEAD_SECONDS):
                 session = house.client.session_for(proxy.reveal() if proxy else None)
+                asked = True
                 answer = await upstream.ask(session, url, headers, errand.body, errand.method)
         except SignInRequired as error:
             return Refusal(503, "sign-in-required", str(error))
-        except TimeoutError:
-            return Refusal(504, "upstream", f"{provider.id} did not answer in time")
-        except (TryLater, ProtocolError, Misconfigured) as error:
+        except (TimeoutError, TryLater, ProtocolError, Misconfigured) as error:
+            if asked:
+                house.metrics.attempt(provider.id, NETWORK.status)
+            if isinstance(error, TimeoutError):
+                return Refusal(504, "upstream", f"{provider.id} did not answer in time")
             return Refusal(502, "upstream", str(error))
         house.metrics.attempt(provider.id, answer.status)
         house.quotas.note(credential.id, answer.headers)
