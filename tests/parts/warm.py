@@ -86,7 +86,8 @@ def _template() -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         argv = [sys.executable, __file__, str(theirs.fileno())]
-        env = {"LANG": "C.UTF-8", "PATH": os.environ["PATH"]}
+        # The tree that these tests stand in, whichever one is installed.
+        env = {"LANG": "C.UTF-8", "PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
         template = subprocess.Popen(argv, pass_fds=[theirs.fileno()], env=env)
     atexit.register(_end, template, ours)
     return ours
