@@ -8,6 +8,7 @@ so that no port of this machine is met. KILLS=60 is how often the daemon is kill
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -20,7 +21,8 @@ INSIDE = ROOT / "benchmarks" / "boot"
 #: In the machine: the scripts, the wheels, and what was said.
 TRIAL = "opt/trial"
 KEPT = Path(os.environ.get("VAULTD_TOOLS", ROOT / ".tools")) / "boot"
-PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv,procps,iproute2,ca-certificates"
+#: libpam-systemd gives a person a service manager of their own.
+PACKAGES = "systemd,systemd-sysv,libpam-systemd,dbus,python3,python3-venv,procps,iproute2,ca-certificates"
 #: A boot takes seconds, sixty kills with their restarts two minutes.
 LONGEST = 900
 UNIT = """\
@@ -41,8 +43,8 @@ def run(*words: object, quiet: bool = True) -> None:
 
 
 def base() -> Path:
-    """A bare Debian; made in a folder beside and renamed, so that half of one is never used."""
-    tree = KEPT / "bookworm"
+    """A bare Debian with these packages; made in a folder beside and renamed, so that half of one is never used."""
+    tree = KEPT / f"bookworm-{hashlib.sha256(PACKAGES.encode()).hexdigest()[:8]}"
     if not tree.exists():
         making = KEPT / "making"
         shutil.rmtree(making, ignore_errors=True)

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -301,6 +302,59 @@ async def refuses_nobody_while_it_is_killed() -> None:
     assert seen["refused"] == 0
 
 
+async def serves_a_person_without_root(sandbox: Sandbox) -> None:
+    """Bob, of no group; root's part is the line that lets his manager run without a session."""
+    await off("vaultd", "service", "uninstall")
+    assert shown("ActiveState") == "inactive" and not Path("/etc/systemd/system/vaultd.service").exists()
+    said("vaultd service uninstall: stopped, its units gone")
+
+    await off("loginctl", "enable-linger", "bob")
+    home, runtime = Path("/home/bob"), Path(f"/run/user/{sh('id', '-u', 'bob')}")
+    await until((runtime / "systemd" / "private").exists)
+    without = ("runuser", "-u", "bob", "--", "env", "-C", str(home), f"HOME={home}")
+    bob = (*without, f"XDG_RUNTIME_DIR={runtime}")
+    manager = (*bob, "systemctl", "--user")
+    assert str(runtime) in await off(*without, "vaultd", "service", "install", "--user", code=78)
+    config = home / ".config" / "vaultd" / "config.yaml"
+    await off(*without, "mkdir", "-p", str(config.parent))
+    config.write_text(json.dumps({"api-keys": [KEY], "providers": sandbox.overlay()}))
+    shutil.chown(config, "bob", "bob")
+    config.chmod(0o600)
+    await off(*bob, "vaultd", "service", "install", "--user")
+    await off(*manager, "enable", "--now", "vaultd.service")
+    await off(*bob, "vaultd", "service", "status", "--user")
+    said("bob's own: vaultd service install --user, enabled, and status has nothing to say; without a session told how")
+
+    vendor = sandbox["codex"]
+    vendor.devices.clear()
+    login = asyncio.create_task(off(*bob, "vaultd", "login", "--codex", "--device"))
+    await until(lambda: vendor.devices or login.done())
+    for device in list(vendor.devices.values()):
+        vendor.decide_device(device.user_code, "approved")
+    assert "signed in: codex" in await login
+    for _ in range(3):
+        assert (await asked("/v1/responses", SAY))[0] == 200
+        os.kill(main := int(await off(*manager, "show", "-P", "MainPID", "vaultd.service")), signal.SIGKILL)
+        assert (await asked("/v1/responses", SAY))[0] == 200
+        assert await off(*manager, "show", "-P", "MainPID", "vaultd.service") != str(main)
+    await off(*manager, "reload", "vaultd.service")
+    said("bob's own signs in, relays, reloads, and comes back after kill -9 with no connection refused")
+
+    key, logs = config.with_name("root.key"), await off(*bob, "vaultd", "logs")
+    assert "listening" in logs and key.read_text().strip() not in logs and KEY not in logs
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600 and key.owner() == "bob"
+    clear = await off("grep", "-rlF", key.read_text().strip(), str(home), str(runtime), "/var/log/journal", code=None)
+    assert clear == str(key), clear
+    await off(*bob, "vaultd", "service", "uninstall", "--user")
+    assert not list((home / ".config" / "systemd" / "user").rglob("vaultd*"))
+    try:
+        await asked("/healthz")
+    except ConnectionRefusedError:
+        said("bob's own: logs by vaultd logs, the root key in one file of 0600 alone, nothing left after uninstall")
+    else:
+        raise AssertionError("something answers after the uninstall")
+
+
 async def main() -> None:
     async with Sandbox() as sandbox:
         await begins_with_the_configuration_of_etc(sandbox)
@@ -315,6 +369,7 @@ async def main() -> None:
         await is_restarted_when_its_loop_is_blocked()
         await ends_a_renewal_that_a_kill_or_a_stop_cut_off(sandbox)
         await refuses_nobody_while_it_is_killed()
+        await serves_a_person_without_root(sandbox)
     print("ALL GOOD", flush=True)
 
 
