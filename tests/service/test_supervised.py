@@ -23,7 +23,7 @@ from vaultd.net import supervisor
 
 KEY = "supervised-CANARY-0123456789abcdef0123456789abcdef"
 #: `make boot` has the long form, below a real systemd.
-KILLS = int(os.environ.get("KILLS", "6"))
+KILLS = int(os.environ.get("KILLS", "3"))
 CLIENTS = 4
 #: A third of it is how often the daemon says that it gets on.
 PATIENCE = 1.5
