@@ -122,8 +122,9 @@ Every command takes `--help`, and `--config FILE` for another configuration than
 [the usual one](configuration.md). Results go to stdout, everything else to stderr; `--json` prints a result for
 programs. No secret is an argument: where one must be given, it is read from stdin.
 
-The same is a manual page, `man vaultd`. A shell completes all this
-once it has read what `vaultd completion bash` (`zsh`, `fish`) prints.
+The same is a manual page: `man vaultd`, or where that finds none, `man -l` and the `share/man/man1/vaultd.1` of the
+environment that vaultd is installed in. A shell completes all this once it has read what `vaultd completion bash`
+(`zsh`, `fish`) prints.
 """
 
 
