@@ -289,6 +289,10 @@ def test_where_it_cannot_be_it_says_what_would_do(machine: Machine) -> None:
     done = machine.types(*stranger, "/opt/vaultd/bin/vaultd", "service", "install")
     assert (done.code, "sudo /opt/vaultd/bin/vaultd service install" in done.err) == (78, True)
 
+    as_after_su = (*stranger, "env", "PATH=/root/bin")
+    hidden = machine.types(*as_after_su, "/opt/vaultd/bin/vaultd", "service", "status", HOME="/tmp")
+    assert (hidden.code, "systemctl is not installed here" in hidden.err) == (78, True), hidden.err
+
     home = "/root"
     machine.types("cp", "-r", "/opt/vaultd", home)
     at_home = machine.types(f"{home}/vaultd/bin/python3", f"{home}/vaultd/bin/vaultd", "service", "install")

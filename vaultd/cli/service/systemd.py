@@ -85,7 +85,7 @@ class Manager:
     def _run(*command: str) -> subprocess.CompletedProcess[str]:
         try:
             return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)  # noqa: S603 - fixed words
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):  # the second where a folder of PATH is another's, as after su
             raise Misconfigured(f"{command[0]} is not installed here") from None
 
 
