@@ -109,6 +109,11 @@ class House:
     def sealed(self) -> list[str]:
         return sorted(path.name for path in self.auth_dir.glob("*.json"))
 
+    def audited(self) -> list[tuple[str, str, str]]:
+        """The audit log's lines: action, outcome, status."""
+        lines = map(json.loads, (self.auth_dir.parent / "audit.log").read_text().splitlines())
+        return [(line["action"], line["outcome"], line.get("status", "")) for line in lines]
+
     def command(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "vaultd", "login", *self.words, *args]
 

@@ -193,6 +193,7 @@ async def test_sec_25_a_signal_shuts_the_port_and_leaves_nothing(
     assert await login.end() == code
     assert await is_shut(house.ports["codex"])
     assert house.sealed() == []
+    assert house.audited()[-1] == ("sign in", "refused", "cancelled")
     assert "Traceback" not in login.err
 
 

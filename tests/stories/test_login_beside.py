@@ -285,4 +285,6 @@ async def test_a_daemon_that_ends_ends_the_login_with_exit_6(tmp_path_factory: p
         await address(login)
         daemon.process.send_signal(signal.SIGTERM)
         assert await login.end() == 6
+        await asyncio.to_thread(daemon.process.wait)
+        assert ("sign in", "refused", "cancelled") in house.audited()
     assert "start the sign-in again" in login.err

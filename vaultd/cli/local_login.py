@@ -34,7 +34,11 @@ class Here:
             wish = Wish(provider, order.way, order.label, order.projects, order.timeout)
             sign_ins = SignIns(house.owner, house.client.send, house.clock, callback_bind=self._call.callback_bind)
             async with house.audit.action(command_line(), SIGN_IN, provider.id) as told:
-                credential = await sign_ins.run(wish, desk)
+                try:
+                    credential = await sign_ins.run(wish, desk)
+                except asyncio.CancelledError:  # a login that is being saved outlasts it, so nothing was
+                    told.outcome, told.status = "refused", "cancelled"
+                    raise
                 told.what = credential.id
         finally:
             with contextlib.suppress(asyncio.CancelledError):

@@ -326,7 +326,11 @@ class PendingSignIns:
     async def _run(self, sign_in: SignIn, wish: Wish, who: str) -> None:
         try:
             async with self._audit.action(who, SIGN_IN, sign_in.provider) as told:
-                credential = await self._sign_ins.run(wish, sign_in, state=sign_in.state)
+                try:
+                    credential = await self._sign_ins.run(wish, sign_in, state=sign_in.state)
+                except asyncio.CancelledError:  # a login that is being saved outlasts it, so nothing was
+                    told.outcome, told.status = "refused", "cancelled"
+                    raise
                 # Before the outcome is written: from here on nothing cancels a login that is there.
                 sign_in.succeeds(credential)
                 told.what = credential.id
