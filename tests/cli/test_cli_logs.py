@@ -34,12 +34,15 @@ def test_the_last_lines_and_what_comes_after_them(home: dict[str, str], serves: 
         assert "changed" in said
         assert "route=keys.create" in said
         daemon.stops()
-        (ready,) = [line for line in serves(person).log if "admin socket ready" in line]
+        begun = serves(person).log
+        (ready,) = [line for line in begun if "admin socket ready" in line]
         told = local.call(Path(ready.partition("file=")[2]), "logs", {"after": 10**6})
         assert "listening" in told["lines"][-1], "a number from the daemon before it, whose socket went on listening"
-        while "listening" not in (said := following.stdout.readline()):
-            pass
-        assert daemon.address not in said, "it goes on with the next daemon"
+        seen = [following.stdout.readline()]
+        while "listening" not in seen[-1]:
+            seen.append(following.stdout.readline())
+        assert daemon.address not in seen[-1], "it goes on with the next daemon"
+        assert ready in "".join(seen), "`-n` is of what was before: of what comes no line is left out"
         following.stdout.close()
         following.wait(LONGEST)  # though nothing is to be told: `vaultd logs -f | head` ends
 

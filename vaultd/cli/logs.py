@@ -62,6 +62,7 @@ def _of_daemon(socket: Path, wanted: dict[str, Any], *, follow: bool) -> None:
         terminal.chat("the journal is not to be read by you: these are the lines in the daemon's memory")
     _show(answer["lines"])
     after, gone = answer["after"], False
+    wanted.pop("lines")  # which is how many of those before now
     while follow and not _nobody_reads():
         try:
             answer = local.call(socket, "logs", {**wanted, "after": after})
