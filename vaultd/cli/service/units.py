@@ -94,9 +94,9 @@ class File:
         self._wanted = wanted
 
     def state(self) -> State:
-        if self.path.is_symlink() and self.path.resolve() == Path(os.devnull):
-            return "masked"
         try:
+            if self.path.is_symlink() and self.path.resolve() == Path(os.devnull):
+                return "masked"
             text = self.path.read_text()
         except FileNotFoundError:
             return "absent"
@@ -112,7 +112,9 @@ class File:
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         mark = f"# Written by `vaultd service install`; changes go in a drop-in. sha256:{_hash(self._wanted)}\n"
         try:
-            self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            if not self.path.parent.exists():
+                self.path.parent.mkdir(parents=True)
+                self.path.parent.chmod(0o755)  # our umask would keep everybody but root out of /etc/sysusers.d
             beside.write_text(mark + self._wanted)
             beside.chmod(0o644)
             beside.replace(self.path)
