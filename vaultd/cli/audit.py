@@ -76,7 +76,7 @@ def _tell(answer: dict[str, Any]) -> None:
     if answer["unfinished"]:
         lines = ", ".join(str(line) for line in answer["unfinished"][-5:])
         terminal.chat(
-            f"note: {len(answer['unfinished'])} actions have no outcome (under way, or cut short): line {lines}"
+            f"note: actions without an outcome (under way, or cut short): {len(answer['unfinished'])}, at line {lines}"
         )
     for one in answer["problems"]:
         terminal.out(_finding(one))
