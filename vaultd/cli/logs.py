@@ -113,19 +113,20 @@ def _from_journal(unit: str, lines: int, level: str, *, follow: bool) -> bool:
     if level in _PRIORITIES:
         words.append(f"--priority={_PRIORITIES[level]}")
     try:
-        done = _ran([*words, f"--lines={lines}"])
+        done = _ran([*words, f"--lines={1 if follow else lines}"])
     except OSError:
         return False
     if done.returncode or not done.stdout:
         return False
-    _show(done.stdout.splitlines())
-    if follow:
-        with subprocess.Popen(  # noqa: S603 - its words are ours
-            [*words, "--lines=0", "--follow"], stdout=subprocess.PIPE, text=True, errors="replace"
-        ) as going:
-            assert going.stdout is not None
-            for line in going.stdout:
-                terminal.out(line.rstrip("\n"))
+    if not follow:
+        _show(done.stdout.splitlines())
+        return True
+    with subprocess.Popen(  # noqa: S603 - its words are ours
+        [*words, f"--lines={lines}", "--follow"], stdout=subprocess.PIPE, text=True, errors="replace"
+    ) as going:
+        assert going.stdout is not None
+        for line in going.stdout:
+            terminal.out(line.rstrip("\n"))
     return True
 
 
