@@ -26,7 +26,7 @@ image: ## the image vaultd:latest, of this commit (BASE=python:3.11-slim-bookwor
 		--build-arg COMMIT=$$($(PYTHON) -c 'import vaultd; print(vaultd.commit())') \
 		--build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) --tag vaultd:latest $(ARGS) .
 
-image-dry: $(VENV)/.dev ## the same steps and the same command without an engine, in a Debian tree (root, debootstrap; three minutes)
+image-dry: $(VENV)/.dev ## the same steps and the same command without an engine, in a Debian tree (root, debootstrap; one minute, two the first time)
 	$(BIN)/python benchmarks/image.py $(ARGS)
 
 # What the image holds, and nothing else: where the list of licences and the bill of materials are read off.

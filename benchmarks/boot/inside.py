@@ -302,6 +302,17 @@ async def refuses_nobody_while_it_is_killed() -> None:
     assert seen["refused"] == 0
 
 
+async def follows_his_journal(bob: tuple[str, ...]) -> None:
+    follow = await asyncio.create_subprocess_exec(*bob, "vaultd", "logs", "-f", stdout=asyncio.subprocess.PIPE)
+    assert follow.stdout is not None
+    await asyncio.wait_for(follow.stdout.readuntil(b"listening"), 30)
+    await off(*bob, "vaultd", "keys", "create", "laptop")
+    await asyncio.wait_for(follow.stdout.readuntil(b"keys.create"), 30)
+    follow.terminate()
+    await follow.wait()
+    said("bob's own: vaultd logs -f shows what was said and what comes")
+
+
 async def serves_a_person_without_root(sandbox: Sandbox) -> None:
     """Bob, of no group; root's part is the line that lets his manager run without a session."""
     await off("vaultd", "service", "uninstall")
@@ -340,6 +351,7 @@ async def serves_a_person_without_root(sandbox: Sandbox) -> None:
     await off(*manager, "reload", "vaultd.service")
     said("bob's own signs in, relays, reloads, and comes back after kill -9 with no connection refused")
 
+    await follows_his_journal(bob)
     key, logs = config.with_name("root.key"), await off(*bob, "vaultd", "logs")
     assert "listening" in logs and key.read_text().strip() not in logs and KEY not in logs
     assert stat.S_IMODE(key.stat().st_mode) == 0o600 and key.owner() == "bob"

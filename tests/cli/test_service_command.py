@@ -289,11 +289,11 @@ def test_where_it_cannot_be_it_says_what_would_do(machine: Machine) -> None:
     done = machine.types(*stranger, "/opt/vaultd/bin/vaultd", "service", "install")
     assert (done.code, "sudo /opt/vaultd/bin/vaultd service install" in done.err) == (78, True)
 
-    as_after_su = (*stranger, "env", "PATH=/root/bin")
+    home = "/root"
+    as_after_su = (*stranger, "env", f"PATH={home}/bin")
     hidden = machine.types(*as_after_su, "/opt/vaultd/bin/vaultd", "service", "status", HOME="/tmp")
     assert (hidden.code, "systemctl is not installed here" in hidden.err) == (78, True), hidden.err
 
-    home = "/root"
     machine.types("cp", "-r", "/opt/vaultd", home)
     at_home = machine.types(f"{home}/vaultd/bin/python3", f"{home}/vaultd/bin/vaultd", "service", "install")
     assert (at_home.code, "python3 -m venv /opt/vaultd" in at_home.err) == (78, True)

@@ -106,7 +106,7 @@ def test_a_bundle_of_many_accounts_is_known_by_what_it_holds_too(tmp_path: Path)
     file = tmp_path / "accounts.json"
     file.write_text(json.dumps({"format": "codex-lb-account-bundle", "ciphertext": "A" * 100_000}))
     assert len(text_of(file)) > 100_000, "nobody has to say --from codex-lb"
-    file.write_text(json.dumps({"refresh_token": "CANARY" * 20_000}))
+    file.write_text(json.dumps({"refresh_token": "A" * 100_000}))
     with pytest.raises(Misconfigured, match="larger than 64 KiB"):
         text_of(file)
 
