@@ -13,9 +13,11 @@ from vaultd.catalog.load import load, shipped_folder
 from vaultd.catalog.manifest import Entry
 from vaultd.config.model import Config
 from vaultd.errors import Misconfigured
+from vaultd.house import build
 from vaultd.oauth.tokens import Account, Tokens
 from vaultd.secret import Secret
 from vaultd.vault.credential import Credential, Settings
+from vaultd.verbs.credentials import refresh
 from vaultd.work.address import address_of, url_of
 
 POINTED = """
@@ -27,6 +29,9 @@ providers:
 FAR = 4_000_000_000.0
 RENEWED = whole(
     b'{"access_token":"CANARY-new","refresh_token":"CANARY-refresh-2","expires_in":864000,"token_type":"Bearer"}'
+)
+RENEWED_AGAIN = whole(
+    b'{"access_token":"CANARY-newest","refresh_token":"CANARY-refresh-3","expires_in":864000,"token_type":"Bearer"}'
 )
 OUTPUT = b'data: {"type":"response.completed","response":{}}\n\n'
 
@@ -63,6 +68,27 @@ async def test_a_second_401_is_the_answer(serve: Serve, vendor: Vendor) -> None:
     vendor.answers.extend([whole(b'{"error":{}}', 401), RENEWED, whole(b'{"error":{"n":2}}', 401)])
     status, body, _ = await relayed.ask("/v1/responses", b'{"model":"gpt-5","stream":true,"input":[]}')
     assert (status, body) == (401, b'{"error":{"n":2}}')
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/v1/responses", b'{"model":"gpt-5","input":[]}'), ("/backend-api/codex/alpha/search", b"{}")],
+)
+async def test_what_another_process_saved_may_be_refused_too_and_then_it_is_renewed(
+    serve: Serve, vendor: Vendor, path: str, body: bytes
+) -> None:
+    """A vendor that ends all tokens at once, and a file that was written a moment ago: this process has not seen it."""
+    relayed = await serve(POINTED)
+    house = relayed.house
+    await house.owner.settle(login("codex"))
+    other = await build(house.env, None, for_daemon=False)
+    vendor.answers.extend([RENEWED, whole(b"{}", 401), whole(b"{}", 401), RENEWED_AGAIN, whole(b"{}")])
+    await refresh(other, {"id": "codex-a@example.org"})
+    await other.close()
+    assert (await relayed.ask(path, body))[0] == 200
+    shown = [seen.headers["Authorization"] for seen in vendor.seen if seen.path != "/token"]
+    assert shown == ["Bearer CANARY-old", "Bearer CANARY-new", "Bearer CANARY-newest"]
+    assert [seen.path for seen in vendor.seen].count("/token") == 2, "its own renewal is one"
 
 
 async def test_a_dead_login_is_sign_in_required(serve: Serve, vendor: Vendor) -> None:

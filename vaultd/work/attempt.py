@@ -1,7 +1,7 @@
 """One try at one credential: where to, with which body, and what came back before the client has heard a byte.
 
-A 401 renews once and a refused body is mended once, both on the same credential; what comes after that is the next
-candidate's, which is `work.relay`'s to choose.
+A token that is refused is renewed, or the one taken that another process saved meanwhile, and a refused body is mended
+once, all on the same credential; what comes after that is the next candidate's, which is `work.relay`'s to choose.
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ _HELD: Final = 4 * 1024 * 1024
 _ERROR_LIMIT: Final = 64 * 1024
 #: A whole answer may take as long as the official SDKs wait for one.
 _WHOLE_SECONDS: Final = 600.0
+#: Of one login, that one request may present: what is in memory, what another process had saved meanwhile and is as
+#: old, and what is renewed then. How often that happens is the renewer's to bound (SEC-52).
+TOKENS: Final = 3
 #: Model names are the client's word, and some stand in the address: with more than this all are worked out anew.
 _URLS: Final = 4096
 
@@ -119,6 +122,7 @@ class Attempts:
             return None
         errand: Same | Translated | None = None
         rejected = refused = None
+        tokens = 1
         while True:
             prepared = await self._prepared(candidate, ask, understanding, errand, rejected)
             if isinstance(prepared, Failed):
@@ -135,8 +139,8 @@ class Attempts:
             if ask.note is not None:
                 ask.note.in_vain(result.last_word)
             status, result.used = result.outcome.status, credential
-            if status == 401 and rejected is None and credential.kind == "oauth":
-                rejected, refused = credential.bearer, result
+            if status == 401 and tokens < TOKENS and credential.kind == "oauth":
+                rejected, refused, tokens = credential.bearer, result, tokens + 1
             elif not (status == 400 and result.body and errand.mend(result.body)):
                 return result
 

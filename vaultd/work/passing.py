@@ -17,6 +17,7 @@ from vaultd.errors import Misconfigured, ProtocolError, SignInRequired, TryLater
 from vaultd.net import upstream
 from vaultd.net.upstream import BROKEN, Answer
 from vaultd.pool.state import FAILOVER, NETWORK, OK, Outcome
+from vaultd.secret import Secret
 from vaultd.vault.credential import Credential
 from vaultd.wire import fault
 from vaultd.wire.members import Members
@@ -24,7 +25,7 @@ from vaultd.wire.refusal import Refusal
 from vaultd.work import compacting
 from vaultd.work import plan as planning
 from vaultd.work.address import address_of
-from vaultd.work.attempt import House
+from vaultd.work.attempt import TOKENS, House
 from vaultd.work.deadline import Deadline
 from vaultd.work.headers import towards_vendor
 from vaultd.work.routing import usable_now, way_in
@@ -148,40 +149,67 @@ def _of_codex(house: House) -> Iterator[tuple[Provider, Credential]]:
 
 
 async def _asked(house: House, provider: Provider, credential: Credential, errand: Errand) -> Refusal | Passed:
-    """One credential's answer; a 401 renews it once."""
-    rejected = None
-    while True:
-        asked = False
-        try:
-            if credential.kind == "oauth":
-                credential = await house.renewer.fresh(credential.id, rejected=rejected)
-            address = address_of(credential, house.catalog.entry(provider.id))
-            headers = towards_vendor(errand.headers, address.defaults, address.fixed, address.appended)
-            kind = errand.headers.get("Content-Type", "")
-            if errand.body and kind.isascii():
-                headers["content-type"] = kind or headers["content-type"]
-            url = upstream.address(f"{address.base}{errand.path}{'?' if errand.query else ''}{errand.query}")
-            proxy = credential.settings.proxy_url
-            with Deadline(_HEAD_SECONDS):
-                session = house.client.session_for(proxy.reveal() if proxy else None)
-                asked = True
-                answer = await upstream.ask(session, url, headers, errand.body, errand.method)
-        except SignInRequired as error:
-            return Refusal(503, "sign-in-required", str(error))
-        except (TimeoutError, TryLater, ProtocolError, Misconfigured) as error:
-            if asked:
-                house.metrics.attempt(provider.id, NETWORK.status)
-            if isinstance(error, TimeoutError):
-                return Refusal(504, "upstream", f"{provider.id} did not answer in time")
-            return Refusal(502, "upstream", str(error))
-        house.metrics.attempt(provider.id, answer.status)
-        house.quotas.note(credential.id, answer.headers)
-        if answer.status != 401 or rejected is not None or credential.kind != "oauth":
-            words = {"provider": provider.id, "credential": credential.id, "path": errand.path, "status": answer.status}
-            _log.info("passed", extra=words)
-            return Passed(answer, provider.id)
-        answer.close()
-        rejected = credential.bearer
+    """One credential's answer. A token that is refused is looked past as `attempt` does."""
+    last: Refusal | Passed | None = None
+    rejected: Secret | None = None
+    with ExitStack() as held:
+        for _ in range(TOKENS):
+            fresh = await _fresh(house, credential, rejected)
+            if isinstance(fresh, Refusal):
+                return fresh
+            if last is not None and fresh.bearer == rejected:
+                break  # it was not renewed, for that would not help
+            held.close()
+            credential = fresh
+            last = await _answered(house, provider, credential, errand)
+            if isinstance(last, Refusal):
+                return last
+            held.callback(last.close)
+            if last.answer.status != 401 or credential.kind != "oauth":
+                break
+            rejected = credential.bearer
+        held.pop_all()
+    assert isinstance(last, Passed)
+    words = {"provider": provider.id, "credential": credential.id, "path": errand.path, "status": last.answer.status}
+    _log.info("passed", extra=words)
+    return last
+
+
+async def _fresh(house: House, credential: Credential, rejected: Secret | None) -> Credential | Refusal:
+    if credential.kind != "oauth":
+        return credential
+    try:
+        return await house.renewer.fresh(credential.id, rejected=rejected)
+    except SignInRequired as error:
+        return Refusal(503, "sign-in-required", str(error))
+    except (TryLater, ProtocolError, Misconfigured) as error:
+        return Refusal(502, "upstream", str(error))
+
+
+async def _answered(house: House, provider: Provider, credential: Credential, errand: Errand) -> Refusal | Passed:
+    """One try, counted where the vendor was asked."""
+    asked = False
+    try:
+        address = address_of(credential, house.catalog.entry(provider.id))
+        headers = towards_vendor(errand.headers, address.defaults, address.fixed, address.appended)
+        kind = errand.headers.get("Content-Type", "")
+        if errand.body and kind.isascii():
+            headers["content-type"] = kind or headers["content-type"]
+        url = upstream.address(f"{address.base}{errand.path}{'?' if errand.query else ''}{errand.query}")
+        proxy = credential.settings.proxy_url
+        with Deadline(_HEAD_SECONDS):
+            session = house.client.session_for(proxy.reveal() if proxy else None)
+            asked = True
+            answer = await upstream.ask(session, url, headers, errand.body, errand.method)
+    except (TimeoutError, TryLater, ProtocolError, Misconfigured) as error:
+        if asked:
+            house.metrics.attempt(provider.id, NETWORK.status)
+        if isinstance(error, TimeoutError):
+            return Refusal(504, "upstream", f"{provider.id} did not answer in time")
+        return Refusal(502, "upstream", str(error))
+    house.metrics.attempt(provider.id, answer.status)
+    house.quotas.note(credential.id, answer.headers)
+    return Passed(answer, provider.id)
 
 
 async def _told(last: Refusal | Passed) -> Passed:
