@@ -28,4 +28,4 @@ def stranger(home: dict[str, str], tmp_path: Path) -> Person:
     (programs / "vaultd").symlink_to(Path(sys.executable).with_name("vaultd"))
     (programs / "xdg-open").write_text(_BROWSER)
     (programs / "xdg-open").chmod(0o755)
-    return Person({**home, "PATH": f"{programs}:{home['PATH']}"})
+    return Person({**home, "PATH": f"{programs}:{home['PATH']}", "DISPLAY": ":0"})

@@ -203,7 +203,7 @@ async def test_sec_07_the_browser_gets_the_address_and_stdout_only_the_result(ho
     opener.write_text('#!/bin/sh\nprintf "%s\\n" "$1" > "$HOME/opened"\n')
     opener.chmod(0o755)
 
-    login = await house.login("--codex", PATH=f"{opener.parent}:/usr/bin:/bin")
+    login = await house.login("--codex", PATH=f"{opener.parent}:/usr/bin:/bin", DISPLAY=":0")
     await login.err_until("open this address:\nhttp")
     await follow((Path(house.env["HOME"]) / "opened").read_text().strip())
 

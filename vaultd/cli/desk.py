@@ -110,7 +110,7 @@ class TerminalDesk:
         terminal.chat("open the address in any browser and enter the code; never enter a code that somebody sent you")
 
     async def _show_address(self, url: str, listening: int | None) -> None:
-        if self._manner.browser and await asyncio.to_thread(open_browser, url):
+        if self._manner.browser and await asyncio.to_thread(open_browser, url, self._env):
             terminal.chat("the browser has been opened; should it show nothing, open this address:")
             terminal.chat(url)
             return

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
+from collections.abc import Mapping
 
 #: Debian's and freedesktop's ways to the preferred browser, best first.
-_OPENERS = ("xdg-open", "x-www-browser", "sensible-browser") if sys.platform != "darwin" else ("open",)
+_OPENERS = ("xdg-open", "x-www-browser", "sensible-browser")
+#: What says that there is a screen, or (BROWSER, as an editor's remote terminal has it) another way to one. Without any
+#: an installed Chromium takes seconds to find that out on a busy machine and looks opened until then (2026-11-22).
+_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 #: xdg-open hands the address over and ends; one that still runs is a browser of its own.
 _PATIENCE = 2.0
 
 
-def open_browser(url: str) -> bool:
-    """True where a browser took the address. Blocks for two seconds at most."""
+def open_browser(url: str, env: Mapping[str, str]) -> bool:
+    """True where a browser took the address; with no screen in `env` none is asked. Blocks for two seconds at most."""
+    if not any(env.get(name) for name in _SCREENS):
+        return False
     for opener in _OPENERS:
         path = shutil.which(opener)
         if path is None:
