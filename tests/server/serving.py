@@ -21,6 +21,17 @@ openai-compatibility:
 """
 
 
+async def until_cut_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """All that a peer hears; not being cut off fails the test."""
+    try:
+        async with asyncio.timeout(10):
+            return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
 @dataclass(frozen=True)
 class Heard:
     """One answer, read whole."""

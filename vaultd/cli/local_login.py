@@ -23,7 +23,7 @@ class Here:
 
     async def sign_in(self, order: Order, desk: TerminalDesk) -> SignedIn:
         from vaultd.house import build  # noqa: PLC0415 - start-up time
-        from vaultd.vault.audit import SIGN_IN, command_line  # noqa: PLC0415
+        from vaultd.vault.audit import command_line  # noqa: PLC0415
         from vaultd.work.sign_in import SignIns, Wish  # noqa: PLC0415
 
         house = await build(self._call.env, self._call.config, for_daemon=False, ask=terminal.passphrase_asker())
@@ -33,12 +33,8 @@ class Here:
             provider = house.catalog.provider(order.provider)
             wish = Wish(provider, order.way, order.label, order.projects, order.timeout)
             sign_ins = SignIns(house.owner, house.client.send, house.clock, callback_bind=self._call.callback_bind)
-            async with house.audit.action(command_line(), SIGN_IN, provider.id) as told:
-                try:
-                    credential = await sign_ins.run(wish, desk)
-                except asyncio.CancelledError:  # a login that is being saved outlasts it, so nothing was
-                    told.outcome, told.status = "refused", "cancelled"
-                    raise
+            async with house.audit.sign_in(command_line(), provider.id) as told:
+                credential = await sign_ins.run(wish, desk)
                 told.what = credential.id
         finally:
             with contextlib.suppress(asyncio.CancelledError):

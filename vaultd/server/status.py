@@ -37,22 +37,22 @@ def readyz(house: House) -> Handler:
 
     async def handle(_request: web.Request) -> web.Response:
         draining, seen = house.draining.is_set(), house.pool.seen(house)
-        ready = not draining and house.pool.usable(house) > 0
-        reasons = await asyncio.to_thread(_reasons, seen, draining=draining)
-        body = {"ready": ready, "reasons": reasons}
-        return _json(200 if ready else 503, body)
+        ready, reasons = await asyncio.to_thread(_readiness, seen, draining=draining)
+        return _json(200 if ready else 503, {"ready": ready, "reasons": reasons})
 
     return handle
 
 
-def _reasons(seen: Callable[[], list[Standing]], *, draining: bool) -> list[str]:
+def _readiness(seen: Callable[[], list[Standing]], *, draining: bool) -> tuple[bool, list[str]]:
+    """Whether one can serve now, and what is wrong."""
     rows = seen()
     if not rows:
-        return ["no credential: `vaultd login --codex` or another `vaultd login --help` lists"]
+        return False, ["no credential: `vaultd login --codex` or another `vaultd login --help` lists"]
     wrong = [row for row in rows if row.state != "available" or row.code]
     more = [f"and {len(wrong) - _REASONS} more: vaultd status"] if len(wrong) > _REASONS else []
     ending = ["the daemon is ending and takes no new request"] if draining else []
-    return [*ending, *(row.sentence for row in wrong[:_REASONS]), *more]
+    ready = not draining and any(row.state == "available" for row in rows)
+    return ready, [*ending, *(row.sentence for row in wrong[:_REASONS]), *more]
 
 
 def metrics(house: House, relay: Relay, sockets: Sockets) -> Handler:

@@ -46,7 +46,7 @@ _RETRY: Final = 60.0
 DAEMON: Final = "daemon"
 _RESUMED: Final = "audit resumed"
 #: From the first page to the login that is sealed, wherever the person sits.
-SIGN_IN: Final = "sign in"
+_SIGN_IN: Final = "sign in"
 
 _WORDS: Final[Mapping[str, str]] = {
     "done": "changed", "refused": "not changed", "failed": "not changed", "unknown": "perhaps changed",
@@ -120,6 +120,17 @@ class Audit:
             raise
         finally:
             await self._after(self._said(who, action, told.outcome or outcome, told.what, told.status, asked.seq))
+
+    @asynccontextmanager
+    async def sign_in(self, who: str, provider: str) -> AsyncIterator[Told]:
+        """`action` for a sign-in: one that is cancelled has changed nothing, for a login that is being saved outlasts
+        it."""
+        async with self.action(who, _SIGN_IN, provider) as told:
+            try:
+                yield told
+            except asyncio.CancelledError:
+                told.outcome, told.status = "refused", "cancelled"
+                raise
 
     async def _ask(self, who: str, action: str, what: str) -> Line:
         asking = self._start(self._said(who, action, "asked", what))

@@ -23,7 +23,7 @@ from vaultd.effects import AwaitRedirect, Choose, Show
 from vaultd.errors import Misconfigured, PortTaken, SignInRequired, TryLater, VaultdError
 from vaultd.net.clock import Clock
 from vaultd.oauth.callback import NotOursError, judge, parse_pasted
-from vaultd.vault.audit import SIGN_IN, Audit
+from vaultd.vault.audit import Audit
 from vaultd.vault.credential import Credential
 from vaultd.vault.owner import Owner
 from vaultd.work.drive import Sender
@@ -325,12 +325,8 @@ class PendingSignIns:
 
     async def _run(self, sign_in: SignIn, wish: Wish, who: str) -> None:
         try:
-            async with self._audit.action(who, SIGN_IN, sign_in.provider) as told:
-                try:
-                    credential = await self._sign_ins.run(wish, sign_in, state=sign_in.state)
-                except asyncio.CancelledError:  # a login that is being saved outlasts it, so nothing was
-                    told.outcome, told.status = "refused", "cancelled"
-                    raise
+            async with self._audit.sign_in(who, sign_in.provider) as told:
+                credential = await self._sign_ins.run(wish, sign_in, state=sign_in.state)
                 # Before the outcome is written: from here on nothing cancels a login that is there.
                 sign_in.succeeds(credential)
                 told.what = credential.id
